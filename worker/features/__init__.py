@@ -1,0 +1,11 @@
+"""The shared transform: exact sliding windows, computed alike offline and online.
+
+Pure: numpy, numba and the standard library. Knows no broker, clock, metric or model.
+"""
+
+from worker.features.digest import row_digests
+from worker.features.spec import Spec
+from worker.features.state import FeatureState
+from worker.features.transform import FeatureRows, FeatureTransform
+
+__all__ = ["FeatureRows", "FeatureState", "FeatureTransform", "Spec", "row_digests"]

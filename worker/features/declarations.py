@@ -1,0 +1,131 @@
+"""The parts of a spec as values: entities and the kinds of feature.
+
+Knows neither TOML nor data.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Statistic(enum.StrEnum):
+    """What a window is reduced to.
+
+    In event-time order `COUNT` to `MAX` cost O(1) amortised; `DISTINCT` reads the
+    window. `LAST` and `SECONDS_SINCE_LAST` speak of the events before the current
+    one.
+    """
+
+    COUNT = "count"
+    SUM = "sum"
+    MEAN = "mean"
+    STD = "std"
+    MIN = "min"
+    MAX = "max"
+    DISTINCT = "distinct"
+    LAST = "last"
+    SECONDS_SINCE_LAST = "seconds_since_last"
+
+
+class CalendarPart(enum.StrEnum):
+    """A part of the event's local time. Monday is weekday 0; night is hours 0 to 6."""
+
+    HOUR = "hour"
+    WEEKDAY = "weekday"
+    WEEKEND = "weekend"
+    NIGHT = "night"
+    DAY_OF_MONTH = "day_of_month"
+    MONTH = "month"
+
+
+class Operation(enum.StrEnum):
+    """How a derived feature is made of earlier ones."""
+
+    RATIO = "ratio"
+    DIFFERENCE = "difference"
+    CONDITION = "condition"
+
+
+class Comparison(enum.StrEnum):
+    """When a condition holds; a missing value never satisfies one."""
+
+    ABOVE = "above"
+    AT_LEAST = "at_least"
+    BELOW = "below"
+    AT_MOST = "at_most"
+    EQUALS = "equals"
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """Whose history is remembered: a name, and the field that identifies it."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventFeature:
+    """A field of the event itself: clipped, then rounded to a multiple, then log1p."""
+
+    name: str
+    field: str
+    clip: tuple[float, float] | None = None
+    round_to: float | None = None
+    log: bool = False
+    output: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarFeature:
+    """A part of the event time in the spec's time zone."""
+
+    name: str
+    part: CalendarPart
+    output: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WindowFeature:
+    """A statistic over the events of one entity in (t - delay - window, t - delay].
+
+    `of` names a field or an earlier feature that declares decimals; `where` names an
+    earlier condition. `empty` is the value of a window without values (count, sum
+    and distinct are 0 by nature; None stands for missing).
+    """
+
+    name: str
+    entity: str
+    statistic: Statistic
+    window_ms: int
+    of: str | None = None
+    where: str | None = None
+    delay_ms: int = 0
+    include_current: bool = True
+    empty: float | None = None
+    output: bool = True
+
+    @property
+    def span_ms(self) -> int:
+        """How far back from the event the window reaches."""
+        return self.window_ms + self.delay_ms
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedFeature:
+    """A ratio, a difference or a condition over earlier features.
+
+    With `decimals`, the value is rounded to that many and may feed a window.
+    """
+
+    name: str
+    operation: Operation
+    inputs: tuple[str, ...]
+    comparison: Comparison | None = None
+    threshold: float | None = None
+    decimals: int | None = None
+    output: bool = True
+
+
+Feature = EventFeature | CalendarFeature | WindowFeature | DerivedFeature

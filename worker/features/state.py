@@ -1,0 +1,196 @@
+"""The state of one entity on one partition: the live events of its keys, in arrays.
+
+Owns memory and limits. What is freed, and when, can never be observed in a row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.errors import StateUnusable
+from worker.features import layout
+from worker.features.admission import admit
+from worker.features.plan import StateLayout
+from worker.features.sweep import enter_all, sweep
+from worker.records import MISSING
+
+Ints = NDArray[np.int64]
+
+#: Live keys and events of one partition beyond which the worker stops: with 24 to 64
+#: bytes an event, half a billion events fill the memory of a large machine.
+DEFAULT_MAX_KEYS = 50_000_000
+DEFAULT_MAX_EVENTS = 500_000_000
+
+#: Slots looked at for each record, so that memory follows the number of live keys.
+_SWEPT_PER_RECORD = 2
+
+_FIRST_SLOTS = 256
+_FIRST_ROWS = 1024
+
+
+@dataclass(slots=True)
+class Admission:
+    """What admission finds out about the n records of a batch.
+
+    records : (n, FIRST_EDGE + n_edges) int64. flags : (n, 2) bool, late and
+    duplicate. watermarks_ms : (n,) int64.
+    """
+
+    records: Ints
+    flags: NDArray[np.bool_]
+    watermarks_ms: Ints
+
+
+class FeatureState:
+    """Live events of one entity's keys; advanced by `FeatureTransform.transform`.
+
+    Raises
+    ------
+    StateUnusable
+        When an event would exceed `max_keys` or `max_events`.
+    """
+
+    def __init__(
+        self,
+        state_layout: StateLayout,
+        *,
+        max_keys: int = DEFAULT_MAX_KEYS,
+        max_events: int = DEFAULT_MAX_EVENTS,
+    ) -> None:
+        self._layout = state_layout
+        self._table = np.zeros(2 * _FIRST_SLOTS, np.int64)
+        self._meta = np.zeros((_FIRST_SLOTS, state_layout.meta_columns), np.int64)
+        self._pool = np.zeros((_FIRST_ROWS, state_layout.row_words), np.int64)
+        self._free = np.full(layout.SIZE_CLASSES, -1, np.int64)
+        self._scalars = np.zeros(layout.SCALARS, np.int64)
+        scalars = self._scalars
+        scalars[layout.WATERMARK] = scalars[layout.EXPIRED] = MISSING
+        scalars[layout.FREE_SLOT] = -1
+        scalars[layout.LATENESS] = state_layout.lateness_ms
+        scalars[layout.RETENTION] = state_layout.retention_ms
+        scalars[layout.SHIFTED_WORDS] = state_layout.shifted_words
+        scalars[layout.MAX_KEYS] = max_keys
+        scalars[layout.MAX_EVENTS] = max_events
+
+    @property
+    def watermark_ms(self) -> int:
+        """Largest event time seen, or MISSING."""
+        return int(self._scalars[layout.WATERMARK])
+
+    @property
+    def key_count(self) -> int:
+        """Keys held; those without live events are freed little by little."""
+        return int(self._scalars[layout.KEYS])
+
+    @property
+    def event_count(self) -> int:
+        """Events held."""
+        return int(self._scalars[layout.EVENTS])
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of the arrays."""
+        arrays = (self._table, self._meta, self._pool, self._free, self._scalars)
+        return sum(array.nbytes for array in arrays)
+
+    @property
+    def pool(self) -> Ints:
+        """The events' rows; may be another array after each admission."""
+        return self._pool
+
+    @property
+    def meta(self) -> Ints:
+        """The keys' rows; may be another array after each admission."""
+        return self._meta
+
+    def begin(self, record_count: int) -> None:
+        """Prepare for a batch: what is dead by now may be overwritten during it."""
+        scalars = self._scalars
+        if scalars[layout.WATERMARK] != MISSING:
+            scalars[layout.EXPIRED] = (
+                scalars[layout.WATERMARK] - scalars[layout.RETENTION]
+            )
+        self._sweep(_SWEPT_PER_RECORD * record_count)
+
+    def admit_segment(
+        self,
+        first: int,
+        last: int,
+        keys: NDArray[np.uint64],
+        ids: Ints,
+        times: Ints,
+        admission: Admission,
+    ) -> int:
+        """Admit records [first, last) as far as one segment goes; return its end."""
+        scalars = self._scalars
+        scalars[layout.SEGMENT] += 1
+        while True:
+            first = admit(
+                first,
+                last,
+                keys,
+                ids,
+                times,
+                self._table,
+                self._meta,
+                self._pool,
+                self._free,
+                self._layout.queues,
+                self._layout.edges,
+                scalars,
+                admission.records,
+                admission.flags,
+                admission.watermarks_ms,
+            )
+            status = scalars[layout.STATUS]
+            if status in (layout.DONE, layout.SEGMENT_ENDS):
+                return int(first)
+            self._make_room(int(status))
+
+    def _make_room(self, status: int) -> None:
+        if status == layout.POOL_FULL:
+            self._pool = _grown(self._pool, int(self._scalars[layout.POOL_USED]))
+        elif status == layout.SLOTS_FULL:
+            self._grow_slots()
+        else:
+            self._free_for_limit(status)
+
+    def _grow_slots(self) -> None:
+        scalars = self._scalars
+        if scalars[layout.SLOTS_USED] == len(self._meta):
+            self._meta = _grown(self._meta, len(self._meta))
+        if 2 * (scalars[layout.KEYS] + 1) > len(self._table):
+            self._table = np.zeros(2 * len(self._table), np.int64)
+            enter_all(self._table, self._meta, scalars)
+
+    def _free_for_limit(self, status: int) -> None:
+        """Free everything dead; live state is never dropped."""
+        self._sweep(int(self._scalars[layout.SLOTS_USED]))
+        counted, limit, setting = (
+            (layout.KEYS, layout.MAX_KEYS, "FRAUD_MAX_KEYS")
+            if status == layout.KEY_LIMIT
+            else (layout.EVENTS, layout.MAX_EVENTS, "FRAUD_MAX_EVENTS")
+        )
+        if self._scalars[counted] >= self._scalars[limit]:
+            what = "keys" if status == layout.KEY_LIMIT else "events"
+            msg = (
+                f"{self._scalars[limit]} live {what} on one partition, the limit set "
+                f"by {setting}: raise it, or use more partitions"
+            )
+            raise StateUnusable(msg)
+
+    def _sweep(self, slots: int) -> None:
+        sweep(
+            slots, self._table, self._meta, self._pool, self._free, self._scalars
+        )
+
+
+def _grown(array: Ints, used: int) -> Ints:
+    """Return a copy with half as many rows again; only the used ones are copied."""
+    rows = len(array) + max(len(array) // 2, _FIRST_ROWS)
+    grown = np.empty((rows, array.shape[1]), np.int64)
+    grown[:used] = array[:used]
+    return grown
