@@ -1,0 +1,149 @@
+"""What the broker says about a group's commits and about the ends of its logs.
+
+Asked with a client that the caller owns: a member of the group, or an outsider.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from confluent_kafka import Consumer, IsolationLevel, KafkaException
+from confluent_kafka import TopicPartition as VendorPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from worker.errors import BrokerFailed, Fenced
+from worker.kafka.faults import Action, Call, action_for
+from worker.records import LogBounds, NextOffset, TopicPartition
+
+#: How long a question is asked again, seconds. A worker that died for good leaves its
+#: commit open for up to 25 seconds after its partitions have moved, and what it
+#: committed is not known before.
+PATIENCE_SECONDS = 35.0
+
+#: Limit of one attempt, seconds.
+_ATTEMPT_SECONDS = 5.0
+
+Answer = TypeVar("Answer")
+
+
+def committed(
+    vendor: Consumer, places: Sequence[TopicPartition]
+) -> dict[TopicPartition, NextOffset | None]:
+    """Return what the group committed; waits for a commit that is still open.
+
+    Raises
+    ------
+    BrokerFailed
+        No answer in time, or not allowed to know.
+    """
+    asked = [VendorPartition(*place) for place in places]
+
+    def ask() -> list[VendorPartition]:
+        answers = vendor.committed(asked, _ATTEMPT_SECONDS)
+        return _without_errors(answers)
+
+    return {
+        TopicPartition(answer.topic, answer.partition): (
+            NextOffset(answer.offset, answer.metadata or "")
+            if answer.offset >= 0
+            else None
+        )
+        for answer in _insist("the committed offsets", ask)
+    }
+
+
+def offsets_at(
+    vendor: Consumer, timestamps_ms: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, int | None]:
+    """Return the first offset of each partition that is no older than its time.
+
+    None where no record is that young.
+
+    Raises
+    ------
+    BrokerFailed
+        No answer in time, or not allowed to know.
+    """
+    asked = [VendorPartition(*place, time) for place, time in timestamps_ms.items()]
+
+    def ask() -> list[VendorPartition]:
+        return _without_errors(vendor.offsets_for_times(asked, _ATTEMPT_SECONDS))
+
+    return {
+        TopicPartition(answer.topic, answer.partition): (
+            answer.offset if answer.offset >= 0 else None
+        )
+        for answer in _insist("the offsets at a time", ask)
+    }
+
+
+def log_bounds(
+    admin: AdminClient, places: Sequence[TopicPartition]
+) -> dict[TopicPartition, LogBounds]:
+    """Return what each partition holds for a reader of committed records.
+
+    Raises
+    ------
+    BrokerFailed
+        No answer in time, or not allowed to know.
+    """
+    starts = _list_offsets(admin, places, OffsetSpec.earliest())
+    ends = _list_offsets(admin, places, OffsetSpec.latest())
+    trimmed = [place for place in places if starts[place].offset > 0]
+    firsts = _list_offsets(admin, trimmed, OffsetSpec.for_timestamp(0))
+    now_ms = int(time.time() * 1000)
+    bounds = {}
+    for place in places:
+        removed_until_ms = None
+        if place in firsts:
+            first = firsts[place]
+            removed_until_ms = first.timestamp if first.offset >= 0 else now_ms
+        bounds[place] = LogBounds(
+            starts[place].offset, ends[place].offset, removed_until_ms
+        )
+    return bounds
+
+
+def _list_offsets(
+    admin: AdminClient, places: Sequence[TopicPartition], spec: OffsetSpec
+) -> dict[TopicPartition, Any]:
+    asked = {VendorPartition(*place): spec for place in places}
+
+    def ask() -> dict[TopicPartition, Any]:
+        futures = admin.list_offsets(
+            asked,
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=_ATTEMPT_SECONDS,
+        )
+        return {
+            TopicPartition(place.topic, place.partition): future.result()
+            for place, future in futures.items()
+        }
+
+    return _insist("the ends of the log", ask) if asked else {}
+
+
+def _insist(what: str, ask: Callable[[], Answer]) -> Answer:
+    """Ask until there is an answer, an error that will stay, or no more patience."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            fault = error.args[0]
+            action = action_for(fault, Call.QUESTION)
+            if action is Action.FENCED:
+                raise Fenced(f"no answer about {what}: {fault.str()}") from error
+            if action is not Action.REPEAT or time.monotonic() > deadline:
+                raise BrokerFailed(
+                    f"the broker does not tell {what}: {fault.str()} ({fault.name()})"
+                ) from error
+
+
+def _without_errors(answers: list[VendorPartition]) -> list[VendorPartition]:
+    for answer in answers:
+        if answer.error is not None:
+            raise KafkaException(answer.error)
+    return answers
