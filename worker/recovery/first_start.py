@@ -12,7 +12,8 @@ from worker.recovery.plan import Reach, all_that_is_left, never_committed
 
 def start_at_earliest(bounds: LogBounds, reach: Reach) -> NextOffset:
     """Return the first commit of a group that answers all that is kept."""
-    return NextOffset(bounds.start, all_that_is_left(bounds, reach).encode())
+    left = all_that_is_left(bounds, reach, answered_from=bounds.start)
+    return NextOffset(bounds.start, left.encode())
 
 
 def start_at_latest(
@@ -26,9 +27,9 @@ def start_at_latest(
         Where the horizon before the end begins; None if no event was found there, and
         then all that is kept is folded.
     """
-    left = all_that_is_left(bounds, reach)
+    left = all_that_is_left(bounds, reach, answered_from=bounds.end)
     if first_needed is not None and first_needed > bounds.start:
-        left = CommitMetadata(None, first_needed)
+        left = CommitMetadata(None, first_needed, bounds.end)
     return NextOffset(bounds.end, left.encode())
 
 

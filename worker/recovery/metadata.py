@@ -24,24 +24,29 @@ class CommitMetadata:
         Largest event time folded so far; None before the first event.
     fold_start
         Offset at which the fold began: the state is the fold of the log from here.
+    answered_from
+        First offset answered out of this fold; what lies below was answered out of an
+        earlier one, or not at all. An audit begins here.
     incomplete_until_ms
         Events before this time may lack history from before `fold_start`.
     """
 
     watermark_ms: int | None
     fold_start: int
+    answered_from: int
     incomplete_until_ms: int | None = None
 
     def encode(self) -> str:
         """Return the compact JSON that is kept with the offset.
 
-        >>> CommitMetadata(None, 7).encode()
-        '{"v":1,"w":null,"s":7}'
+        >>> CommitMetadata(None, 7, 9).encode()
+        '{"v":1,"w":null,"s":7,"a":9}'
         """
         fields: dict[str, int | None] = {
             "v": METADATA_FORMAT,
             "w": self.watermark_ms,
             "s": self.fold_start,
+            "a": self.answered_from,
         }
         if self.incomplete_until_ms is not None:
             fields["i"] = self.incomplete_until_ms
@@ -61,12 +66,11 @@ class CommitMetadata:
         if not text:
             return None
         fields = _parse(text, place)
-        fold_start = fields.get("s")
-        if type(fold_start) is not int or fold_start < 0:
+        if not (_is_offset(fields.get("s")) and _is_offset(fields.get("a"))):
             raise _unreadable(place, text)
         if not (_is_time(fields.get("w")) and _is_time(fields.get("i"))):
             raise _unreadable(place, text)
-        return cls(fields.get("w"), fold_start, fields.get("i"))
+        return cls(fields.get("w"), fields["s"], fields["a"], fields.get("i"))
 
 
 def _parse(text: str, place: TopicPartition) -> dict[str, Any]:
@@ -77,6 +81,10 @@ def _parse(text: str, place: TopicPartition) -> dict[str, Any]:
     if not isinstance(fields, dict) or fields.get("v") != METADATA_FORMAT:
         raise _unreadable(place, text)
     return fields
+
+
+def _is_offset(value: object) -> bool:
+    return type(value) is int and value >= 0
 
 
 def _is_time(value: object) -> bool:

@@ -52,13 +52,14 @@ class StartPlan:
         First offset to read. Records below `live_from` are folded and not answered.
     live_from
         First offset to answer: the committed one, unless input has been lost.
-    fold_start, incomplete_until_ms
+    fold_start, answered_from, incomplete_until_ms
         As in `CommitMetadata`, for the commits to come.
     """
 
     replay_from: int
     live_from: int
     fold_start: int
+    answered_from: int
     incomplete_until_ms: int | None
 
 
@@ -98,7 +99,7 @@ def plan_start(
         )
     metadata = CommitMetadata.decode(committed.metadata, place)
     if metadata is None:
-        metadata = all_that_is_left(bounds, reach)
+        metadata = all_that_is_left(bounds, reach, answered_from=committed.offset)
     gap = _what_is_missing(place, committed.offset, metadata, bounds, first_needed)
     if gap is None:
         return _replay(committed.offset, metadata, first_needed)
@@ -133,6 +134,7 @@ def _replay(
         min(replay_from, live_from),
         live_from,
         metadata.fold_start,
+        metadata.answered_from,
         metadata.incomplete_until_ms,
     )
 
@@ -169,17 +171,22 @@ def _start_cold(
     is_unread = bounds.start > live_from
     watermark = None if is_unread else metadata.watermark_ms
     ends = [metadata.incomplete_until_ms, _end_of_damage(watermark, bounds, reach)]
+    first_live = max(live_from, bounds.start)
     return StartPlan(
         bounds.start,
-        max(live_from, bounds.start),
+        first_live,
         bounds.start,
+        first_live,
         max((end for end in ends if end is not None), default=None),
     )
 
 
-def all_that_is_left(bounds: LogBounds, reach: Reach) -> CommitMetadata:
+def all_that_is_left(
+    bounds: LogBounds, reach: Reach, *, answered_from: int
+) -> CommitMetadata:
     """Describe a fold of all that is kept, when what came before is unknown."""
-    return CommitMetadata(None, bounds.start, _end_of_damage(None, bounds, reach))
+    end_ms = _end_of_damage(None, bounds, reach)
+    return CommitMetadata(None, bounds.start, answered_from, end_ms)
 
 
 def _end_of_damage(
