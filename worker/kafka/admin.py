@@ -5,15 +5,15 @@ Never joins a group and never changes what exists.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
+    Consumer,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -29,13 +29,12 @@ from confluent_kafka.admin import (
 )
 
 from worker.errors import BrokerFailed
-from worker.records import NextOffset, TopicPartition
+from worker.kafka import questions
+from worker.kafka.config import ClientSettings, common_properties, outsider_properties
+from worker.records import LogBounds, NextOffset, TopicPartition
 
 #: Limit of one question to the cluster, seconds.
 TIMEOUT_SECONDS = 10.0
-
-#: Pause before a question is asked again whose answer is still in the making, seconds.
-_RETRY_SECONDS = 0.1
 
 _UNKNOWN_TOPIC = KafkaError.UNKNOWN_TOPIC_OR_PART
 _TOPIC_EXISTS = KafkaError.TOPIC_ALREADY_EXISTS
@@ -79,13 +78,6 @@ class TopicPlan:
     config: Mapping[str, str]
 
 
-class Bounds(NamedTuple):
-    """First offset that is kept, and the end of what may be read."""
-
-    start: int
-    end: int
-
-
 @dataclass(frozen=True, slots=True)
 class GroupFacts:
     """A consumer group: its state in the broker's word, its members' instances."""
@@ -96,14 +88,27 @@ class GroupFacts:
 
 
 class Cluster:
-    """The cluster that `properties` lead to.
+    """The cluster and the group of the settings; use it as a context manager.
 
     Every method raises BrokerFailed where the cluster does not answer in time or
     refuses to, and names what was asked.
     """
 
-    def __init__(self, properties: Mapping[str, Any]):
-        self._admin = AdminClient(dict(properties))
+    def __init__(self, settings: ClientSettings):
+        self._group = settings.group
+        self._admin = AdminClient(common_properties(settings))
+        self._outsider = Consumer(outsider_properties(settings))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._outsider.close()
 
     def broker_count(self) -> int:
         """Return the number of brokers that are up: the first thing to ask."""
@@ -172,78 +177,48 @@ class Cluster:
         ]
 
     def bounds(
-        self, places: Iterable[TopicPartition], *, with_open: bool = False
-    ) -> dict[TopicPartition, Bounds]:
-        """Return where each partition starts and ends.
+        self, places: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, LogBounds]:
+        """Return what each partition holds for a reader of committed records."""
+        return questions.log_bounds(self._admin, places)
 
-        Parameters
-        ----------
-        with_open
-            The end includes commits that are still open; a read_committed reader gets
-            there when they are closed.
+    def open_ends(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return the ends of the logs, commits included that are still open.
+
+        A reader of committed records gets there when those are closed.
         """
-        asked = list(places)
-        level = (
-            IsolationLevel.READ_UNCOMMITTED
-            if with_open
-            else IsolationLevel.READ_COMMITTED
-        )
-        starts = self._offsets(asked, OffsetSpec.earliest(), level)
-        ends = self._offsets(asked, OffsetSpec.latest(), level)
-        return {place: Bounds(starts[place], ends[place]) for place in asked}
-
-    def offset_at(self, place: TopicPartition, timestamp_ms: int) -> int | None:
-        """Return the first offset with that timestamp or a later one, None without."""
-        spec = OffsetSpec.for_timestamp(max(timestamp_ms, 0))
-        offset = self._offsets([place], spec, IsolationLevel.READ_COMMITTED)[place]
-        return offset if offset >= 0 else None
-
-    def _offsets(
-        self, places: Sequence[TopicPartition], spec: OffsetSpec, level: IsolationLevel
-    ) -> dict[TopicPartition, int]:
         futures = self._admin.list_offsets(
-            {VendorPartition(*place): spec for place in places},
-            isolation_level=level,
+            {VendorPartition(*place): OffsetSpec.latest() for place in places},
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=TIMEOUT_SECONDS,
         )
-        offsets = {}
-        for partition, future in futures.items():
-            place = TopicPartition(partition.topic, partition.partition)
-            with _asking(f"the offsets of {place.topic}/{place.partition}"):
-                offsets[place] = int(future.result().offset)
-        return offsets
+        with _asking("the ends of the logs"):
+            return {
+                TopicPartition(place.topic, place.partition): future.result().offset
+                for place, future in futures.items()
+            }
+
+    def offsets_at(
+        self, timestamps_ms: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, int | None]:
+        """Return the first offsets no older than these times, None without any."""
+        return questions.offsets_at(self._outsider, timestamps_ms)
 
     def committed(
-        self, group: str, places: Iterable[TopicPartition], *, deadline: float
-    ) -> dict[TopicPartition, NextOffset]:
-        """Return the group's next offsets; nothing for partitions without a commit.
+        self, places: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, NextOffset | None]:
+        """Return the group's next offsets; waits for commits that are still open."""
+        return questions.committed(self._outsider, places)
 
-        Waits, until `deadline` on the monotonic clock, for commits that are still open,
-        because they decide what the answer is.
-        """
-        asked = [VendorPartition(*place) for place in places]
-        request = ConsumerGroupTopicPartitions(group, asked)
-        while True:
-            futures = self._admin.list_consumer_group_offsets(
-                [request], require_stable=True, request_timeout=TIMEOUT_SECONDS
-            )
-            with _asking(f"the committed offsets of group {group}"):
-                try:
-                    return _group_offsets(futures[group].result().topic_partitions)
-                except KafkaException as error:
-                    if not _is_unstable(error) or time.monotonic() > deadline:
-                        raise
-            time.sleep(_RETRY_SECONDS)
-
-    def group(self, group: str) -> GroupFacts:
-        """Describe a group; a group that never was is in state "DEAD"."""
+    def group(self) -> GroupFacts:
+        """Describe the group; one that never was is in state "DEAD"."""
         futures = self._admin.describe_consumer_groups(
-            [group],
+            [self._group],
             include_authorized_operations=True,
             request_timeout=TIMEOUT_SECONDS,
         )
-        with _asking(f"the state of group {group}"):
-            facts = futures[group].result()
+        with _asking(f"the state of group {self._group}"):
+            facts = futures[self._group].result()
         names = (m.group_instance_id or m.member_id for m in facts.members)
         return GroupFacts(facts.state.name, tuple(sorted(names)), _operations(facts))
 
@@ -273,21 +248,3 @@ def _unless(future: Future[Answer], topic: str, *codes: int) -> Answer | None:
 def _operations(described: Any) -> frozenset[str] | None:
     allowed = described.authorized_operations
     return None if allowed is None else frozenset(o.name for o in allowed)
-
-
-def _group_offsets(
-    partitions: Iterable[VendorPartition],
-) -> dict[TopicPartition, NextOffset]:
-    """Raises KafkaException for a partition whose answer is an error."""
-    offsets = {}
-    for partition in partitions:
-        if partition.error is not None:
-            raise KafkaException(partition.error)
-        if partition.offset >= 0:
-            place = TopicPartition(partition.topic, partition.partition)
-            offsets[place] = NextOffset(partition.offset, partition.metadata or "")
-    return offsets
-
-
-def _is_unstable(error: KafkaException) -> bool:
-    return bool(error.args[0].code() == KafkaError.UNSTABLE_OFFSET_COMMIT)

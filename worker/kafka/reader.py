@@ -7,7 +7,7 @@ because control markers take offsets and leave gaps.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self, cast
@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, KafkaError, Message
 from confluent_kafka import TopicPartition as VendorPartition
 
 from worker.errors import BrokerFailed, StateUnusable
+from worker.kafka.config import ClientSettings, outsider_properties
 from worker.kafka.faults import Notice, notice_of
 from worker.records import Header, RecordBatch, TopicPartition
 
@@ -133,20 +134,14 @@ class LogReader:
 
     Parameters
     ----------
-    properties
-        Of the client: where the cluster is and how to sign in.
+    settings
+        Which cluster. The group in it is never joined.
     """
 
-    def __init__(self, properties: Mapping[str, object]):
+    def __init__(self, settings: ClientSettings):
         self._consumer = Consumer(
             {
-                **properties,
-                # Required by the client, used for nothing: no offset is committed.
-                "group.id": "fraud-worker-reader",
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "error",
+                **outsider_properties(settings),
                 "enable.partition.eof": True,
                 "fetch.wait.max.ms": 50,
                 "queued.min.messages": 50_000,
@@ -217,24 +212,16 @@ def _to_batch(
     records = RecordBatch(
         topics=[place.topic] * len(messages),
         partitions=[place.partition] * len(messages),
-        offsets=[_offset(m) for m in messages],
-        timestamps_ms=[m.timestamp()[1] for m in messages],
-        keys=[m.key() for m in messages],
-        values=[m.value() for m in messages],
+        offsets=[o for o in map(Message.offset, messages) if o is not None],
+        timestamps_ms=[ms for _, ms in map(Message.timestamp, messages)],
+        keys=list(map(Message.key, messages)),
+        values=list(map(Message.value, messages)),
     )
-    headers = [_headers(m) for m in messages] if with_headers else []
+    if not with_headers:
+        return ReadBatch(records)
+    # The vendor declares also what may be given to a producer; a reader gets lists.
+    headers = cast("list[list[Header]]", [m.headers() or [] for m in messages])
     return ReadBatch(records, headers)
-
-
-def _offset(message: Message) -> int:
-    offset = message.offset()
-    assert offset is not None
-    return offset
-
-
-def _headers(message: Message) -> list[Header]:
-    # The vendor declares also what may be given to a producer; a reader gets this.
-    return cast("list[Header]", message.headers() or [])
 
 
 def _fault(
