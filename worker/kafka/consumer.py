@@ -1,0 +1,285 @@
+"""A member of the group: records leave it as columns, assignment changes as calls.
+
+Owns which partitions are this worker's and how far they have been read. What belongs
+to nobody here any more never leaves, whatever the client still held of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as VendorPartition
+from confluent_kafka.admin import AdminClient
+
+from worker.errors import BrokerFailed, Fatal, Fenced, StateUnusable
+from worker.kafka import questions
+from worker.kafka.config import ClientSettings, common_properties, consumer_properties
+from worker.kafka.faults import Notice, notice_of
+from worker.kafka.reading import Reading, place_of
+from worker.records import LogBounds, NextOffset, RecordBatch, TopicPartition
+
+#: How long the broker may refuse to let this member read before it gives up, seconds.
+REFUSAL_SECONDS = 30.0
+
+_LOG = logging.getLogger(__name__)
+
+Assigned = Callable[
+    [Mapping[TopicPartition, NextOffset | None]], Mapping[TopicPartition, int]
+]
+Gone = Callable[[Sequence[TopicPartition]], None]
+
+
+class KafkaConsumer:
+    """Polls the partitions that the group gives to this worker.
+
+    Parameters
+    ----------
+    delay_seconds
+        How long the first record of a batch waits for company.
+    """
+
+    def __init__(
+        self, settings: ClientSettings, *, topics: Sequence[str], delay_seconds: float
+    ):
+        self._topics = list(topics)
+        self._delay_seconds = delay_seconds
+        self._vendor = Consumer(consumer_properties(settings))
+        self._admin = AdminClient(common_properties(settings))
+        self._reading = Reading()
+        self._paused: set[TopicPartition] = set()
+        self._refused_since: float | None = None
+
+    def subscribe(
+        self, *, on_assigned: Assigned, on_revoked: Gone, on_lost: Gone
+    ) -> None:
+        """Join the group; the callbacks come from inside `poll` and `close`.
+
+        Parameters
+        ----------
+        on_assigned
+            Receives what the group committed for each new partition, and returns the
+            offset at which reading starts.
+        on_revoked, on_lost
+            Receive partitions that move on, and partitions that moved on unnoticed.
+        """
+
+        def assign(_: Consumer, partitions: list[VendorPartition]) -> None:
+            if partitions:
+                self._assign(_places(partitions), on_assigned)
+
+        def revoke(_: Consumer, partitions: list[VendorPartition]) -> None:
+            if partitions:
+                self._let_go(_places(partitions), on_revoked)
+
+        def lose(_: Consumer, partitions: list[VendorPartition]) -> None:
+            if partitions:
+                self._let_go(_places(partitions), on_lost)
+
+        self._vendor.subscribe(
+            self._topics, on_assign=assign, on_revoke=revoke, on_lost=lose
+        )
+
+    def poll(self, max_records: int, timeout_seconds: float) -> RecordBatch:
+        """Return what is there, waiting for a first record at most as long as given.
+
+        Raises
+        ------
+        Fenced
+            Another process has taken this instance's place.
+        StateUnusable
+            An offset cannot be read, or the topic is gone.
+        BrokerFailed
+            The broker refuses, or the client failed in an unknown way.
+        """
+        messages = self._take(max_records, timeout_seconds)
+        batch = self._reading.keep(self._records(messages))
+        self._resume_fresh()
+        if len(batch):
+            self._refused_since = None
+        self._check_refusal()
+        return batch
+
+    def committed(
+        self, places: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, NextOffset | None]:
+        """Return what the group committed, once no commit is open any more."""
+        return questions.committed(self._vendor, places)
+
+    def log_bounds(
+        self, places: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, LogBounds]:
+        """Return what each partition still holds."""
+        return questions.log_bounds(self._admin, places)
+
+    def offsets_at(
+        self, timestamps_ms: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, int | None]:
+        """Return each partition's first offset that is no older than its time."""
+        return questions.offsets_at(self._vendor, timestamps_ms)
+
+    def positions(self) -> dict[TopicPartition, int]:
+        """Return the offset up to which each partition has been read."""
+        return self._reading.positions()
+
+    def lags(self) -> dict[TopicPartition, int]:
+        """Return how many offsets lie before the end that the broker last told.
+
+        Nothing for a partition of which it has told none yet.
+        """
+        lags = {}
+        for place, position in self.positions().items():
+            _, end = self._vendor.get_watermark_offsets(
+                VendorPartition(*place), cached=True
+            )
+            if end >= 0:
+                lags[place] = max(0, end - position)
+        return lags
+
+    def dropped(self) -> Mapping[str, int]:
+        """Return how many records were not ours to answer, by what was wrong."""
+        return self._reading.dropped
+
+    def pause(self, places: Collection[TopicPartition]) -> None:
+        """Stop reading those of the partitions that are ours; keeps them assigned."""
+        ours = [place for place in places if place in self._reading]
+        if ours:
+            self._vendor.pause(_vendors(ours))
+            self._paused.update(ours)
+
+    def resume(self, places: Collection[TopicPartition]) -> None:
+        """Go on reading those of the partitions that are ours and were paused."""
+        ours = [place for place in places if place in self._paused]
+        self._paused.difference_update(ours)
+        if ours:
+            self._vendor.resume(_vendors(ours))
+
+    def commit(self, next_offsets: Mapping[TopicPartition, NextOffset]) -> None:
+        """Commit offsets apart from any record; raises the client's own error."""
+        for answer in self._vendor.commit(
+            offsets=vendor_offsets(next_offsets), asynchronous=False
+        ):
+            if answer.error is not None:
+                raise KafkaException(answer.error)
+
+    def group_metadata(self) -> Any:
+        """Return what proves to the broker that this member is still one."""
+        return self._vendor.consumer_group_metadata()
+
+    def close(self) -> None:
+        """Give the partitions back; a static member's slot is kept for a restart."""
+        self._vendor.close()
+
+    def _take(self, max_records: int, timeout_seconds: float) -> list[Message]:
+        consume = self._vendor.consume
+        try:
+            messages = consume(max_records, self._delay_seconds)
+            if messages or not timeout_seconds:
+                return messages
+            first = self._vendor.poll(timeout_seconds)
+            if first is None or max_records == 1:
+                return [] if first is None else [first]
+            return [first, *consume(max_records - 1, self._delay_seconds)]
+        except KafkaException as error:
+            # Whatever it was, records may have gone with it: never go on from here.
+            raise _fatal(notice_of(error.args[0]), error.args[0], "") from error
+
+    def _records(self, messages: list[Message]) -> list[Message]:
+        """Return the messages that are records; heed those that are errors."""
+        errors = list(map(Message.error, messages))
+        if errors.count(None) == len(errors):
+            return messages
+        return [m for m in messages if self._is_record(m)]
+
+    def _is_record(self, message: Message) -> bool:
+        error = message.error()
+        if error is None:
+            return True
+        if error.code() == KafkaError._PARTITION_EOF:
+            self._reading.mark_end(place_of(message), message.offset() or 0)
+            self._refused_since = None
+        else:
+            self._heed(error, _where(message))
+        return False
+
+    def _heed(self, error: KafkaError, where: str) -> None:
+        """Log what will pass, raise what will not."""
+        notice = notice_of(error)
+        if notice is Notice.PASSING:
+            _LOG.warning("broker_trouble", extra={"error": error.name()})
+        elif notice is Notice.REFUSED:
+            _LOG.warning("broker_refuses", extra={"error": error.name()})
+            self._refused_since = self._refused_since or time.monotonic()
+        else:
+            raise _fatal(notice, error, where)
+
+    def _check_refusal(self) -> None:
+        since = self._refused_since
+        if since is not None and time.monotonic() - since > REFUSAL_SECONDS:
+            raise BrokerFailed(
+                f"the broker has refused to let this worker read {self._topics} for "
+                f"{REFUSAL_SECONDS:g} s; check its rights on the topics and the group"
+            )
+
+    def _assign(self, places: list[TopicPartition], on_assigned: Assigned) -> None:
+        starts = on_assigned(self.committed(places))
+        assert starts.keys() == set(places)
+        self._vendor.incremental_assign(
+            [VendorPartition(*place, starts[place]) for place in places]
+        )
+        # Until this poll is over, a record of these partitions can only be one that
+        # the client still held from an earlier assignment.
+        self._vendor.pause(_vendors(places))
+        self._reading.begin(starts)
+
+    def _let_go(self, places: list[TopicPartition], on_gone: Gone) -> None:
+        on_gone(places)
+        self._vendor.incremental_unassign(_vendors(places))
+        self._reading.end(places)
+        self._paused.difference_update(places)
+
+    def _resume_fresh(self) -> None:
+        fresh = self._reading.fresh
+        if fresh:
+            self._vendor.resume(_vendors(fresh - self._paused))
+            fresh.clear()
+
+
+def vendor_offsets(
+    next_offsets: Mapping[TopicPartition, NextOffset],
+) -> list[VendorPartition]:
+    """Return next offsets as the client takes them."""
+    return [
+        VendorPartition(
+            place.topic, place.partition, following.offset, following.metadata
+        )
+        for place, following in next_offsets.items()
+    ]
+
+
+def _fatal(notice: Notice, error: KafkaError, where: str) -> Fatal:
+    if notice is Notice.FENCED:
+        return Fenced(
+            "another process has joined the group under this instance name; give each "
+            "worker its own FRAUD_INSTANCE"
+        )
+    if notice is Notice.NO_TOPIC:
+        return StateUnusable(f"there is no such topic{where}: {error.str()}")
+    if notice is Notice.UNFETCHABLE:
+        return StateUnusable(f"a record cannot be read{where}: {error.str()}")
+    return BrokerFailed(f"consuming failed{where}: {error.str()} ({error.name()})")
+
+
+def _where(message: Message) -> str:
+    return f" at {message.topic()}/{message.partition()} offset {message.offset()}"
+
+
+def _places(partitions: Iterable[VendorPartition]) -> list[TopicPartition]:
+    return [TopicPartition(p.topic, p.partition) for p in partitions]
+
+
+def _vendors(places: Iterable[TopicPartition]) -> list[VendorPartition]:
+    return [VendorPartition(*place) for place in places]
