@@ -1,0 +1,97 @@
+"""A partition in this worker's care, and the records of a batch by partition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.features import FeatureState
+from worker.records import MISSING, RecordBatch, TopicPartition
+
+
+def _nothing_to_remember(_: int | None) -> str:
+    return ""
+
+
+@dataclass(slots=True)
+class PartitionState:
+    """What is known of a partition from its assignment until it moves on.
+
+    Attributes
+    ----------
+    epoch
+        Number of the assignment: a partition that comes back has another.
+    live_from
+        First offset to be answered; records below it are folded in silence.
+    next_offset
+        First offset that has not been folded.
+    incomplete_until_ms
+        Scores of events before this time are flagged; None flags none.
+    remember
+        Given the watermark (None before the first event), makes the text that is
+        kept with a commit.
+    """
+
+    place: TopicPartition
+    epoch: int
+    state: FeatureState
+    live_from: int = 0
+    next_offset: int = 0
+    incomplete_until_ms: int | None = None
+    remember: Callable[[int | None], str] = _nothing_to_remember
+
+    @property
+    def watermark_ms(self) -> int | None:
+        """Largest event time that was folded; None before the first event."""
+        watermark = self.state.watermark_ms
+        return None if watermark == MISSING else watermark
+
+
+class Span(NamedTuple):
+    """The rows [first, last) of a batch: all those of one partition."""
+
+    place: TopicPartition
+    first: int
+    last: int
+
+
+def pick(records: RecordBatch, rows: Sequence[int]) -> RecordBatch:
+    """Return those rows of a batch, in that order."""
+    return RecordBatch(
+        [records.topics[row] for row in rows],
+        [records.partitions[row] for row in rows],
+        [records.offsets[row] for row in rows],
+        [records.timestamps_ms[row] for row in rows],
+        [records.keys[row] for row in rows],
+        [records.values[row] for row in rows],
+    )
+
+
+def by_partition(records: RecordBatch) -> tuple[RecordBatch, list[Span]]:
+    """Bring each partition's records together, in log order.
+
+    Parameters
+    ----------
+    records
+        Of one topic; at least one.
+    """
+    partitions = np.fromiter(records.partitions, np.int64, len(records))
+    spans = _spans(records.topics[0], partitions)
+    if len({span.place for span in spans}) == len(spans):
+        return records, spans
+    order = np.argsort(partitions, kind="stable")
+    return pick(records, order.tolist()), _spans(records.topics[0], partitions[order])
+
+
+def _spans(topic: str, partitions: NDArray[np.int64]) -> list[Span]:
+    changes = np.flatnonzero(partitions[1:] != partitions[:-1]) + 1
+    edges = [0, *changes.tolist(), len(partitions)]
+    return [
+        Span(TopicPartition(topic, int(partitions[first])), first, last)
+        for first, last in pairwise(edges)
+    ]
