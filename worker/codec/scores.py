@@ -1,0 +1,153 @@
+"""Scores to records of the scores topic.
+
+Owns how a score is rounded, written, and decided upon. Knows no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import repeat
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from worker.codec.times import format_times
+from worker.errors import BundleRejected
+from worker.records import EventBatch, Flag
+
+#: Digits of a published score: what is finer differs between machines for some models.
+SCORE_DIGITS = 9
+
+
+class ScoreReason(msgspec.Struct, gc=False):
+    """A feature that contributed to a score, with its value."""
+
+    feature: Annotated[str, Meta(description="Name of the feature in the spec.")]
+    value: Annotated[float | None, Meta(description="null: the value was missing.")]
+
+
+class Score(msgspec.Struct, gc=False, omit_defaults=True):
+    """The answer to one accepted transaction."""
+
+    transaction_id: Annotated[
+        str, Meta(min_length=1, description="As the transaction had it; text always.")
+    ]
+    event_time: Annotated[
+        str,
+        Meta(
+            pattern=(
+                r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}"
+                r"(\.[0-9]{3})?Z$"
+            ),
+            description="RFC 3339 in UTC; milliseconds where they are not 0.",
+        ),
+    ]
+    score: Annotated[
+        float,
+        Meta(ge=0, le=1, description="Probability of fraud, rounded to 9 digits."),
+    ]
+    flagged: Annotated[
+        bool, Meta(description="Whether the score is at least the threshold.")
+    ]
+    threshold: float
+    model_version: str
+    reasons: Annotated[
+        list[ScoreReason] | None,
+        Meta(description="What contributed most; on flagged transactions only."),
+    ] = None
+    flags: Annotated[
+        tuple[Flag, ...],
+        Meta(description="What to know about how the score came about; absent: none."),
+    ] = ()
+
+
+#: The flags of each combination of late (1), duplicate (2) and incomplete (4).
+_COMBINATIONS = [
+    tuple(flag for bit, flag in enumerate(Flag) if combination >> bit & 1)
+    for combination in range(8)
+]
+
+
+def published_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round scores as they are published.
+
+    >>> published_scores(np.array([0.97310000049, -0.0])).tolist()
+    [0.9731, 0.0]
+    """
+    rounded: NDArray[np.float64] = np.round(scores, SCORE_DIGITS) + 0.0
+    return rounded
+
+
+class ScoreEncoder:
+    """Writes the scores of one model.
+
+    Parameters
+    ----------
+    threshold
+        Compared with the published score, so a reader can check the decision.
+    """
+
+    def __init__(self, threshold: float, model_version: str) -> None:
+        self.threshold = threshold
+        self.model_version = model_version
+        self._encode_lines = msgspec.json.Encoder().encode_lines
+
+    def flag(self, scores: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return (n,) whether each score is flagged."""
+        return published_scores(scores) >= self.threshold
+
+    def encode(
+        self,
+        events: EventBatch,
+        scores: NDArray[np.float64],
+        late: NDArray[np.bool_],
+        duplicate: NDArray[np.bool_],
+        incomplete: NDArray[np.bool_],
+        *,
+        reasons: Sequence[list[ScoreReason] | None] | None = None,
+    ) -> list[bytes]:
+        """Return the n values to be published, in the order of the events.
+
+        The lines of a batch are one large block, which glibc gives back to the system
+        each time it is freed unless MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_
+        are raised in the environment.
+
+        Raises
+        ------
+        BundleRejected
+            When a score is no probability; JSON could not even express NaN.
+        """
+        published = published_scores(scores)
+        if not ((published >= 0.0) & (published <= 1.0)).all():
+            raise BundleRejected(
+                f"model {self.model_version} gave a score outside 0 to 1; "
+                "publish another version, or go back to the one before"
+            )
+        flagged = published >= self.threshold
+        rows = map(
+            Score,
+            events.transaction_ids,
+            format_times(events.event_time_ms),
+            published.tolist(),
+            flagged.tolist(),
+            repeat(self.threshold),
+            repeat(self.model_version),
+            repeat(None) if reasons is None else reasons,
+            _flags(late, duplicate, incomplete),
+        )
+        # JSON holds no line feed but as an escape.
+        lines = self._encode_lines(list(rows)).split(b"\n")
+        lines.pop()
+        return lines
+
+
+def _flags(
+    late: NDArray[np.bool_], duplicate: NDArray[np.bool_], incomplete: NDArray[np.bool_]
+) -> Any:
+    combinations = late + 2 * duplicate + 4 * incomplete
+    if not combinations.any():
+        return repeat(())
+    return map(_COMBINATIONS.__getitem__, combinations.tolist())
