@@ -1,0 +1,27 @@
+"""What the worker tells about itself, in numbers.
+
+Knows no broker and no pipeline: it is told what happened. The catalogue is the one
+place where a metric is declared.
+"""
+
+from worker.metrics.catalogue import CATALOGUE, Metric, metrics_table
+from worker.metrics.recording import (
+    AbortReason,
+    ModelFacts,
+    Rebalance,
+    WorkerMetrics,
+    exposition,
+)
+from worker.metrics.store import MetricStore
+
+__all__ = [
+    "CATALOGUE",
+    "AbortReason",
+    "Metric",
+    "MetricStore",
+    "ModelFacts",
+    "Rebalance",
+    "WorkerMetrics",
+    "exposition",
+    "metrics_table",
+]

@@ -1,0 +1,256 @@
+"""Turns what happens in the worker into metrics: per batch, never per event."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from platform import python_version
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from worker.metrics import catalogue as names
+from worker.metrics.store import MetricStore
+from worker.records import Reason, TopicPartition
+
+#: The stages of a batch whose time is measured.
+STAGES = ("decode", "transform", "score", "encode", "commit")
+
+#: What a score says.
+DECISIONS = ("flagged", "passed")
+
+#: Gauges that exist for each partition in this worker's care.
+PARTITION_GAUGES = (
+    names.KAFKA_CONSUMER_LAG,
+    names.KAFKA_LAG,
+    names.RESTORE_REMAINING,
+    names.STATE_KEYS,
+    names.STATE_EVENTS,
+)
+
+
+class AbortReason(enum.StrEnum):
+    """What is known of a commit that did not return well."""
+
+    ABORTED = "aborted"
+    UNKNOWN = "unknown"
+
+
+class Rebalance(enum.StrEnum):
+    """How the partitions in this worker's care change."""
+
+    ASSIGNED = "assigned"
+    REVOKED = "revoked"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """The model in use; `trained_until` in seconds since 1970."""
+
+    version: str
+    model_sha256: str
+    transform_sha256: str
+    trained_until: float
+
+
+class WorkerMetrics:
+    """What the worker tells about itself; every closed series exists from the start.
+
+    Parameters
+    ----------
+    app_version
+        Of this package.
+    topics
+        The topics that are consumed.
+    """
+
+    def __init__(self, model: ModelFacts, *, app_version: str, topics: Iterable[str]):
+        self.store = MetricStore(names.CATALOGUE)
+        self._model_version = model.version
+        self._partitions: set[TopicPartition] = set()
+        self._create(topics)
+        self._describe(model, app_version)
+
+    def polled(self, at: float) -> None:
+        """Note that a poll returned, at a time in seconds since 1970."""
+        self.store.set(names.WORKER_LAST_POLL, at)
+
+    def was_busy(self, seconds: float) -> None:
+        """Add time spent outside of the poll."""
+        self.store.add(names.WORKER_BUSY, seconds)
+
+    def committed(
+        self,
+        batch: _Batch,
+        *,
+        polled_at: float,
+        committed_at: float,
+        commit_seconds: float,
+    ) -> None:
+        """Count a batch whose commit returned, or that only replayed.
+
+        Parameters
+        ----------
+        polled_at, committed_at
+            When its poll and its commit returned, seconds since 1970.
+        """
+        with self.store.lock:
+            for place, part in batch.parts.items():
+                self._count(place.topic, part)
+            self._measure(list(batch.parts.values()), polled_at, committed_at)
+            stages = dict(batch.stage_seconds)
+            if any(len(part.timestamps_ms) for part in batch.parts.values()):
+                stages["commit"] = commit_seconds
+                self.store.add(names.COMMITS, 1)
+            for stage, seconds in stages.items():
+                self.store.observe(names.BATCH_STAGE_DURATION, seconds, stage)
+
+    def aborted(self, reason: AbortReason) -> None:
+        """Count a commit that has to be sent again."""
+        self.store.add(names.COMMIT_ABORTS, 1, reason)
+
+    def rebalanced(self, event: Rebalance, places: Collection[TopicPartition]) -> None:
+        """Note partitions that came, or end the series of those that went."""
+        self.store.add(names.KAFKA_REBALANCES, 1, event)
+        if event is Rebalance.ASSIGNED:
+            self._partitions.update(places)
+        else:
+            self._partitions.difference_update(places)
+            for place in places:
+                for gauge in PARTITION_GAUGES:
+                    self.store.remove(gauge, *_labels(place))
+        self.store.set(names.KAFKA_ASSIGNED_PARTITIONS, len(self._partitions))
+
+    def set_lag(self, place: TopicPartition, messages: int, seconds: float) -> None:
+        """Set how far a partition is behind its end."""
+        self._set(names.KAFKA_CONSUMER_LAG, place, messages)
+        self._set(names.KAFKA_LAG, place, seconds)
+
+    def set_restore(self, place: TopicPartition, remaining: int) -> None:
+        """Set how many offsets are still to be folded in silence."""
+        self._set(names.RESTORE_REMAINING, place, remaining)
+
+    def set_state(self, place: TopicPartition, keys: int, events: int) -> None:
+        """Set what the state of a partition holds."""
+        self._set(names.STATE_KEYS, place, keys)
+        self._set(names.STATE_EVENTS, place, events)
+
+    def _set(self, gauge: names.Metric, place: TopicPartition, value: float) -> None:
+        # What is no longer ours must not come back after its series has ended.
+        if place in self._partitions:
+            self.store.set(gauge, value, *_labels(place))
+
+    def _create(self, topics: Iterable[str]) -> None:
+        closed: dict[names.Metric, Iterable[tuple[str, ...]]] = {
+            names.EVENTS_CONSUMED: [(topic,) for topic in topics],
+            names.EVENTS_SCORED: [(self._model_version, d) for d in DECISIONS],
+            names.DLQ_EVENTS: [(reason,) for reason in Reason],
+            names.EVENT_TO_SCORE: [(self._model_version,)],
+            names.BATCH_STAGE_DURATION: [(stage,) for stage in STAGES],
+            names.COMMIT_ABORTS: [(reason,) for reason in AbortReason],
+            names.KAFKA_REBALANCES: [(event,) for event in Rebalance],
+        }
+        for metric in names.CATALOGUE:
+            for labels in closed.get(metric, () if metric.labels else [()]):
+                self.store.create(metric, *labels)
+
+    def _describe(self, model: ModelFacts, app_version: str) -> None:
+        self.store.set(
+            names.BUILD_INFO, 1, app_version, python_version(), version("scikit-learn")
+        )
+        self.store.set(
+            names.MODEL_INFO,
+            1,
+            *(model.version, model.model_sha256, model.transform_sha256),
+        )
+        self.store.set(names.MODEL_TRAINED, model.trained_until, model.version)
+
+    def _count(self, topic: str, part: _Part) -> None:
+        add = self.store.add
+        scored = len(part.scored_timestamps_ms)
+        add(names.EVENTS_CONSUMED, len(part.timestamps_ms), topic)
+        add(names.EVENTS_SCORED, part.flagged, self._model_version, "flagged")
+        add(names.EVENTS_SCORED, scored - part.flagged, self._model_version, "passed")
+        add(names.EVENTS_REPLAYED, part.replayed)
+        add(names.EVENTS_LATE, part.late)
+        add(names.EVENTS_DUPLICATE, part.duplicate)
+        add(names.EVENTS_INCOMPLETE, part.incomplete)
+        for rejected in part.rejected:
+            add(names.DLQ_EVENTS, 1, rejected.reason)
+
+    def _measure(
+        self, parts: Sequence[_Part], polled_at: float, committed_at: float
+    ) -> None:
+        store = self.store
+        answered = np.concatenate([part.timestamps_ms for part in parts])
+        replayed = sum(part.replayed for part in parts)
+        store.observe(names.BATCH_SIZE, len(answered) + replayed)
+        store.observe_all(names.QUEUE_WAIT, _seconds_since(answered, polled_at))
+        scored = np.concatenate([part.scored_timestamps_ms for part in parts])
+        if len(scored):
+            seconds = _seconds_since(scored, committed_at)
+            store.observe_all(names.EVENT_TO_SCORE, seconds, self._model_version)
+            store.set(names.WORKER_LAST_SCORE, committed_at)
+
+
+def exposition(metrics: WorkerMetrics) -> Callable[[], bytes]:
+    """Return what makes the text of all metrics, those of the process included."""
+    registry = CollectorRegistry()
+    registry.register(metrics.store)
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    return lambda: generate_latest(registry)
+
+
+def _labels(place: TopicPartition) -> tuple[str, str]:
+    return place.topic, str(place.partition)
+
+
+def _seconds_since(timestamps_ms: NDArray[np.int64], now: float) -> NDArray[np.float64]:
+    """Return ages; a record from a clock ahead of ours has age 0."""
+    known = timestamps_ms[timestamps_ms >= 0]
+    ages: NDArray[np.float64] = np.maximum(now - known / 1000, 0.0)
+    return ages
+
+
+class _Rejected(Protocol):
+    @property
+    def reason(self) -> Reason: ...
+
+
+class _Part(Protocol):
+    """The part of a batch that came from one partition: counts and timestamps."""
+
+    @property
+    def replayed(self) -> int: ...
+    @property
+    def rejected(self) -> Sequence[_Rejected]: ...
+    @property
+    def flagged(self) -> int: ...
+    @property
+    def late(self) -> int: ...
+    @property
+    def duplicate(self) -> int: ...
+    @property
+    def incomplete(self) -> int: ...
+    @property
+    def timestamps_ms(self) -> NDArray[np.int64]: ...
+    @property
+    def scored_timestamps_ms(self) -> NDArray[np.int64]: ...
+
+
+class _Batch(Protocol):
+    @property
+    def parts(self) -> Mapping[TopicPartition, _Part]: ...
+    @property
+    def stage_seconds(self) -> Mapping[str, float]: ...

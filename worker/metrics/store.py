@@ -1,0 +1,131 @@
+"""Holds the values of all series, cheaply to write and consistently to read.
+
+One thread writes, whole batches at a time; any thread may read. Histograms take an
+array of observations at the price of one.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import Metric as Family
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from worker.metrics.catalogue import Metric
+
+Labels = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Distribution:
+    """Observations by bucket: (edges + 1,) int64, the last beyond all edges."""
+
+    counts: NDArray[np.int64]
+    total: float = 0.0
+
+    def copy(self) -> _Distribution:
+        return _Distribution(self.counts.copy(), self.total)
+
+
+class MetricStore(Collector):
+    """The series of a catalogue; a collector for any registry.
+
+    Hold `lock` around writes that a reader must see together or not at all.
+    """
+
+    def __init__(self, catalogue: Iterable[Metric]):
+        self.lock = threading.Lock()
+        self._values: dict[Metric, dict[Labels, float]] = {}
+        self._distributions: dict[Metric, dict[Labels, _Distribution]] = {}
+        self._edges: dict[Metric, NDArray[np.float64]] = {}
+        for metric in catalogue:
+            if metric.type == "histogram":
+                self._distributions[metric] = {}
+                self._edges[metric] = np.array(metric.edges)
+            else:
+                self._values[metric] = {}
+
+    def create(self, metric: Metric, *labels: str) -> None:
+        """Let a series begin at 0, so that its first increase is seen."""
+        assert len(labels) == len(metric.labels), metric.name
+        if metric.type == "histogram":
+            counts = np.zeros(len(metric.edges) + 1, np.int64)
+            self._distributions[metric].setdefault(labels, _Distribution(counts))
+        else:
+            self._values[metric].setdefault(labels, 0.0)
+
+    def add(self, metric: Metric, amount: float, *labels: str) -> None:
+        """Increase a counter; its series must have been created."""
+        self._values[metric][labels] += amount
+
+    def set(self, metric: Metric, value: float, *labels: str) -> None:
+        """Set a gauge."""
+        assert len(labels) == len(metric.labels), metric.name
+        self._values[metric][labels] = value
+
+    def observe(self, metric: Metric, value: float, *labels: str) -> None:
+        """Add one observation to a histogram; its series must have been created."""
+        series = self._distributions[metric][labels]
+        series.counts[bisect_left(metric.edges, value)] += 1
+        series.total += value
+
+    def observe_all(
+        self, metric: Metric, values: NDArray[np.float64], *labels: str
+    ) -> None:
+        """Add (n,) observations to a histogram; its series must have been created."""
+        series = self._distributions[metric][labels]
+        buckets = np.searchsorted(self._edges[metric], values, side="left")
+        series.counts += np.bincount(buckets, minlength=len(series.counts))
+        series.total += float(values.sum())
+
+    def remove(self, metric: Metric, *labels: str) -> None:
+        """End a series, if there is one."""
+        self._values[metric].pop(labels, None)
+
+    def value(self, metric: Metric, *labels: str) -> float:
+        """Return the value of a counter or gauge; raises KeyError."""
+        return self._values[metric][labels]
+
+    def collect(self) -> Iterator[Family]:
+        """Yield all families as they were at one moment between two batches."""
+        with self.lock:
+            values = {metric: dict(of) for metric, of in self._values.items()}
+            distributions = {
+                metric: {labels: series.copy() for labels, series in of.items()}
+                for metric, of in self._distributions.items()
+            }
+        for metric, series in values.items():
+            yield _family(metric, series)
+        for metric, histograms in distributions.items():
+            yield _histogram_family(metric, histograms)
+
+
+def _family(metric: Metric, series: dict[Labels, float]) -> Family:
+    family: CounterMetricFamily | GaugeMetricFamily
+    if metric.type == "counter":
+        family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
+    else:
+        family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+    for labels, value in series.items():
+        family.add_metric(labels, value)
+    return family
+
+
+def _histogram_family(metric: Metric, series: dict[Labels, _Distribution]) -> Family:
+    family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+    edges = [*map(str, metric.edges), "+Inf"]
+    for labels, distribution in series.items():
+        counts = np.cumsum(distribution.counts).tolist()
+        buckets = list(zip(edges, counts, strict=True))
+        family.add_metric(labels, buckets, distribution.total)
+    return family
