@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from worker.codec import dead_letter_headers
+from worker.codec import DeadLetter, dead_letter_headers
 from worker.records import Header, Output, RecordBatch, Rejection, TopicPartition
 
 #: Bytes that a record and its batch take on top of key, value and headers, at most.
@@ -58,7 +58,7 @@ class DeadLetters:
         is_truncated: bool,
     ) -> list[Header]:
         row = rejection.row
-        return dead_letter_headers(
+        letter = DeadLetter(
             reason=rejection.reason,
             field=rejection.field,
             stage=self.stage,
@@ -70,6 +70,7 @@ class DeadLetters:
             payload_size=len(records.values[row] or b""),
             payload_truncated=is_truncated,
         )
+        return dead_letter_headers(letter)
 
 
 def message_bytes(headers: list[Header], key: bytes | None, value: bytes | None) -> int:

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.codec import Decoder, ScoreEncoder, origin_header, published_scores
-from worker.errors import BundleRejected
+from worker.codec import Decoder, ScoreEncoder, origin_headers
 from worker.features import FeatureTransform, row_digests
 from worker.pipeline.dead_letters import DeadLetters
 from worker.pipeline.folding import LiveEvents, Part, fold, live_events
@@ -39,7 +38,7 @@ _row_of = attrgetter("row")
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """The m scores: as they are published, the values that carry them, the digests."""
+    """Of m scored events: whether flagged, the published values, feature digests."""
 
     flagged: NDArray[np.bool_]
     values: list[bytes]
@@ -48,19 +47,12 @@ class _Answers:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The last stage: scores what it folds.
-
-    Attributes
-    ----------
-    threshold
-        Published scores from here on count as flagged: the encoder's own.
-    """
+    """The last stage: scores what it folds."""
 
     decoder: Decoder
     transform: FeatureTransform
     scorer: Scorer
     encoder: ScoreEncoder
-    threshold: float
     scores_topic: str
     dead_letters: DeadLetters
 
@@ -90,20 +82,13 @@ class Stage:
     def _score(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         if not len(X):
             return np.empty(0)
-        scores = self.scorer.score(X)
-        if not (scores.min() >= 0 and scores.max() <= 1):
-            raise BundleRejected(
-                "the model gave a score outside of 0 to 1, or none; train it anew "
-                "and check its data"
-            )
-        return scores
+        return self.scorer.score(X)
 
     def _encode(self, live: LiveEvents, scores: NDArray[np.float64]) -> _Answers:
         values = self.encoder.encode(
             live.events, scores, live.late, live.duplicate, live.incomplete
         )
-        flagged = published_scores(scores) >= self.threshold
-        return _Answers(flagged, values, row_digests(live.X))
+        return _Answers(self.encoder.flag(scores), values, row_digests(live.X))
 
     def _results(
         self,
@@ -160,19 +145,16 @@ class Stage:
         """Return the scores of a part, in log order."""
         place = part.span.place
         rows = live.rows[scored].tolist()
-        origins = zip(
-            repeat(place.topic),
-            repeat(place.partition),
-            [records.offsets[row] for row in rows],
-            answers.digests[scored].tolist(),
-            strict=False,
+        offsets = np.fromiter(
+            (records.offsets[row] for row in rows), np.int64, len(rows)
         )
+        headers = origin_headers(place, offsets, answers.digests[scored])
         fields = zip(
             repeat(self.scores_topic),
             answers.values[scored],
             [records.keys[row] for row in rows],
             repeat(place.partition),
-            [[origin_header(*origin)] for origin in origins],
+            [[header] for header in headers],
             repeat(place),
             strict=False,
         )
