@@ -63,7 +63,7 @@ class ModelFacts:
     trained_until: float
 
 
-class WorkerMetrics:
+class Metrics:
     """What the worker tells about itself; every closed series exists from the start.
 
     Parameters
@@ -203,7 +203,7 @@ class WorkerMetrics:
             store.set(names.WORKER_LAST_SCORE, committed_at)
 
 
-def exposition(metrics: WorkerMetrics) -> Callable[[], bytes]:
+def exposition(metrics: Metrics) -> Callable[[], bytes]:
     """Return what makes the text of all metrics, those of the process included."""
     registry = CollectorRegistry()
     registry.register(metrics.store)
