@@ -123,7 +123,10 @@ def _become(parent: int, death_signal: int, argv: list[str]) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, death_signal)
         if os.getppid() != parent:
             sys.exit("the parent was gone before its child began")
-    os.execvp(argv[0], argv)  # noqa: S606  # there is no shell to ask
+    try:
+        os.execvp(argv[0], argv)  # noqa: S606  # there is no shell to ask
+    except OSError as error:
+        sys.exit(f"{argv[0]}: {error.strerror}")
 
 
 if __name__ == "__main__":
