@@ -1,0 +1,86 @@
+# `make` prints this list. Every target prepares what it needs by itself.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DATA := build/training
+
+# Plain assignments: the command line wins, a shell's own variables do not.
+SECONDS = 60
+RATE = 500
+WORKERS = 1
+ARGS =
+
+SUPPORTED := (3, 11) <= sys.version_info[:2] <= (3, 13)
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not $(SUPPORTED))' 2>/dev/null \
+	&& echo $$python && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup kafka fmt lint type arrows test test-kafka coverage check
+.PHONY: demo bench train clean
+
+help: ## Print this list.
+	@echo "make TARGET [ARGS=...]"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' \
+		$(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) kafka ## Install everything: .venv, and the jars of Kafka in .kafka.
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed"; exit 1; }
+	@echo "Installing the pinned packages into $(VENV) (a minute or two, once) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -q -c constraints.txt setuptools
+	@$(BIN)/pip install -q -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+# Without Java or Maven the tests that need Kafka are skipped, but never in CI.
+kafka: $(READY)
+	@$(BIN)/python -m demo.broker --prepare || test -z "$$CI"
+
+fmt: $(READY) ## Format the code and repair what can be repaired.
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lint: $(READY) ## Check format and style with ruff.
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+type: $(READY) ## Check types with mypy, strictly.
+	@$(BIN)/mypy
+
+arrows: $(READY) ## Check which module may import which.
+	@$(BIN)/lint-imports
+
+test: $(READY) kafka ## Run all tests; ARGS="-k window" for some.
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-kafka: $(READY) kafka ## Run the tests that need a real Kafka.
+	@$(BIN)/python -m pytest -m kafka $(ARGS)
+
+coverage: $(READY) kafka ## Run all tests and print what they do not reach.
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report
+
+check: lint type arrows test ## Run everything that CI runs.
+
+demo: $(READY) kafka ## Score live traffic on Kafka; SECONDS=60 RATE=500 WORKERS=1.
+	@$(BIN)/python -m demo.run \
+		--seconds $(SECONDS) --rate $(RATE) --workers $(WORKERS) $(ARGS)
+
+bench: $(READY) kafka ## Measure throughput, latency, CPU and memory.
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+train: $(READY) ## Make the bundle in models/ again, from simulated payments.
+	$(BIN)/fraud-train simulate --out $(DATA)
+	$(BIN)/fraud-train fit --spec training/specs/book.toml \
+		--transactions $(DATA)/transactions.parquet \
+		--labels $(DATA)/labels.parquet --out models
+
+clean: ## Remove what these targets made, .venv and .kafka included.
+	rm -rf $(VENV) .kafka build dist *.egg-info htmlcov .coverage .coverage.*
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
