@@ -7,9 +7,9 @@ place where a metric is declared.
 from worker.metrics.catalogue import CATALOGUE, Metric, metrics_table
 from worker.metrics.recording import (
     AbortReason,
-    Metrics,
     ModelFacts,
     Rebalance,
+    WorkerMetrics,
     exposition,
 )
 from worker.metrics.store import MetricStore
@@ -19,9 +19,9 @@ __all__ = [
     "AbortReason",
     "Metric",
     "MetricStore",
-    "Metrics",
     "ModelFacts",
     "Rebalance",
+    "WorkerMetrics",
     "exposition",
     "metrics_table",
 ]

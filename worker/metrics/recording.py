@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from platform import python_version
+from time import monotonic
 from typing import Protocol
 
 import numpy as np
@@ -63,7 +64,7 @@ class ModelFacts:
     trained_until: float
 
 
-class Metrics:
+class WorkerMetrics:
     """What the worker tells about itself; every closed series exists from the start.
 
     Parameters
@@ -72,22 +73,37 @@ class Metrics:
         Of this package.
     topics
         The topics that are consumed.
+
+    Attributes
+    ----------
+    is_in_batch
+        Whether what the last poll brought is still being answered.
     """
 
     def __init__(self, model: ModelFacts, *, app_version: str, topics: Iterable[str]):
         self.store = MetricStore(names.CATALOGUE)
         self._model_version = model.version
         self._partitions: set[TopicPartition] = set()
+        self._polled_at: float | None = None
+        self.is_in_batch = False
         self._create(topics)
         self._describe(model, app_version)
+
+    @property
+    def seconds_since_poll(self) -> float | None:
+        """How long ago a poll last returned, by a clock that nobody sets; or None."""
+        return None if self._polled_at is None else monotonic() - self._polled_at
 
     def polled(self, at: float) -> None:
         """Note that a poll returned, at a time in seconds since 1970."""
         self.store.set(names.WORKER_LAST_POLL, at)
+        self._polled_at = monotonic()
+        self.is_in_batch = True
 
     def was_busy(self, seconds: float) -> None:
-        """Add time spent outside of the poll."""
+        """Add time spent outside of the poll; the next poll begins now."""
         self.store.add(names.WORKER_BUSY, seconds)
+        self.is_in_batch = False
 
     def committed(
         self,
@@ -203,7 +219,7 @@ class Metrics:
             store.set(names.WORKER_LAST_SCORE, committed_at)
 
 
-def exposition(metrics: Metrics) -> Callable[[], bytes]:
+def exposition(metrics: WorkerMetrics) -> Callable[[], bytes]:
     """Return what makes the text of all metrics, those of the process included."""
     registry = CollectorRegistry()
     registry.register(metrics.store)
