@@ -5,8 +5,8 @@ WorkerError
         CommitUnknown             the same, after asking the broker what became of it
     Fatal                         exit with a named code; the supervisor decides
         InvalidConfig             2: settings, a spec or a file are wrong
-        BundleRejected            3: the model bundle cannot be trusted or used
-        StateUnusable             4: state, topics or retention do not allow a right answer
+        BundleRejected            3: the model bundle cannot be trusted
+        StateUnusable             4: no right answer from state or topics
         Fenced                    5: another process took this one's place
         DeadLetterLimitExceeded   6: too many records are rejected to go on
         BrokerFailed              7: unreachable or not authorised after bounded retries

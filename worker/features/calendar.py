@@ -58,11 +58,11 @@ def calendar_part(local_ms: Ints, part: CalendarPart) -> NDArray[np.float64]:
     if part is CalendarPart.HOUR:
         value = hour
     elif part is CalendarPart.NIGHT:
-        value = hour <= _LAST_NIGHT_HOUR
+        value = (hour <= _LAST_NIGHT_HOUR).astype(np.int64)
     elif part is CalendarPart.WEEKDAY:
         value = weekday
     elif part is CalendarPart.WEEKEND:
-        value = weekday >= _SATURDAY
+        value = (weekday >= _SATURDAY).astype(np.int64)
     else:
         dates = local_ms.astype("datetime64[ms]")
         months = dates.astype("datetime64[M]")

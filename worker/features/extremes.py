@@ -191,8 +191,6 @@ def _scan(
         if p == record[SELF] and not is_included:
             continue
         other = pool[block + (p & mask), words[_VALUE]]
-        if other != MISSING and (
-            extreme == MISSING or sign * other > sign * extreme
-        ):
+        if other != MISSING and (extreme == MISSING or sign * other > sign * extreme):
             extreme = other
     return extreme

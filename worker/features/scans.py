@@ -60,36 +60,74 @@ def fold_scans(
         record = admitted[i]
         for o in range(ops.shape[0]):
             op = ops[o]
-            start = record[FIRST_EDGE + op[OP_START]]
-            end = record[END]
-            if op[OP_END] != NOW:
-                end = record[FIRST_EDGE + op[OP_END]]
-            row = meta[record[SLOT]]
-            own = values[i] if _adds_own(record, op) else MISSING
-            skipped = record[SELF] if op[OP_CURRENT] == 0 else -1
-            result = empty[o]
-            if op[OP_STATISTIC] == DISTINCT:
-                result = float(_distinct(row, pool, word, start, end, skipped, own))
-            elif op[OP_STATISTIC] in (LAST, SECONDS_SINCE_LAST):
-                p = _last(row, pool, word, start, end, record[SELF])
-                if p >= 0:
-                    place = row[BLOCK] + (p & (row[CAPACITY] - 1))
-                    if op[OP_STATISTIC] == LAST:
-                        result = pool[place, word] / scale
-                    else:
-                        result = (times[i] - pool[place, TIME]) / 1000.0
+            if op[OP_STATISTIC] in (LAST, SECONDS_SINCE_LAST):
+                result = _previous(
+                    record, times[i], pool, meta, word, op, empty[o], scale
+                )
             else:
-                sign = 1 if op[OP_STATISTIC] == MAX else -1
-                extreme = _extreme(row, pool, word, start, end, skipped, own, sign)
-                if extreme != MISSING:
-                    result = extreme / scale
+                result = _whole(
+                    record, values[i], pool, meta, word, op, empty[o], scale
+                )
             out[i, op[OP_COLUMN]] = result
+
+
+@njit(cache=True)
+def _window(record: Ints, op: Ints) -> tuple[int, int]:
+    """First position of a window, and the one behind its last."""
+    end = record[END] if op[OP_END] == NOW else record[FIRST_EDGE + op[OP_END]]
+    return record[FIRST_EDGE + op[OP_START]], end
+
+
+@njit(cache=True)
+def _previous(
+    record: Ints,
+    time_ms: int,
+    pool: Ints,
+    meta: Ints,
+    word: int,
+    op: Ints,
+    empty: float,
+    scale: float,
+) -> float:
+    """The newest event before the current one: its value, or how long ago it was."""
+    row = meta[record[SLOT]]
+    start, end = _window(record, op)
+    p = _last(row, pool, word, start, end, record[SELF])
+    if p < 0:
+        return empty
+    place = row[BLOCK] + (p & (row[CAPACITY] - 1))
+    if op[OP_STATISTIC] == LAST:
+        return float(pool[place, word] / scale)
+    return float((time_ms - pool[place, TIME]) / 1000.0)
+
+
+@njit(cache=True)
+def _whole(
+    record: Ints,
+    value: int,
+    pool: Ints,
+    meta: Ints,
+    word: int,
+    op: Ints,
+    empty: float,
+    scale: float,
+) -> float:
+    """A statistic over every value of the window."""
+    row = meta[record[SLOT]]
+    start, end = _window(record, op)
+    own = value if _adds_own(record, op) else MISSING
+    skipped = record[SELF] if op[OP_CURRENT] == 0 else -1
+    if op[OP_STATISTIC] == DISTINCT:
+        return float(_distinct(row, pool, word, start, end, skipped, own))
+    sign = 1 if op[OP_STATISTIC] == MAX else -1
+    extreme = _extreme(row, pool, word, start, end, skipped, own, sign)
+    return empty if extreme == MISSING else float(extreme / scale)
 
 
 @njit(cache=True)
 def _adds_own(record: Ints, op: Ints) -> bool:
     """Whether the current event belongs to the window without being stored."""
-    return op[OP_CURRENT] == 1 and op[OP_END] == NOW and record[SELF] < 0
+    return bool(op[OP_CURRENT] == 1 and op[OP_END] == NOW and record[SELF] < 0)
 
 
 @njit(cache=True)

@@ -113,9 +113,7 @@ class Table:
             for item in listed:
                 yield f"_{item}", self._positive("windows", item)
 
-    def comparison(
-        self, choices: Sequence[str]
-    ) -> tuple[str | None, float | None]:
+    def comparison(self, choices: Sequence[str]) -> tuple[str | None, float | None]:
         """Read the one comparison of a condition and its threshold."""
         found = [choice for choice in choices if self.has(choice)]
         if len(found) != 1:
@@ -162,7 +160,9 @@ class Table:
                 self._report(f"{key} is missing: expected {words}")
             return default
         value = self._content[key]
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        if not isinstance(value, kind) or (
+            isinstance(value, bool) and kind is not bool
+        ):
             self._report(f"{key} is {value!r}, expected {words}")
             return default
         return value

@@ -183,9 +183,7 @@ class FeatureState:
             raise StateUnusable(msg)
 
     def _sweep(self, slots: int) -> None:
-        sweep(
-            slots, self._table, self._meta, self._pool, self._free, self._scalars
-        )
+        sweep(slots, self._table, self._meta, self._pool, self._free, self._scalars)
 
 
 def _grown(array: Ints, used: int) -> Ints:

@@ -35,6 +35,7 @@ from worker.features.layout import (
     SUM,
     TAIL_AFTER,
 )
+from worker.features.wide import minus, multiply, plus, square
 from worker.records import MISSING
 
 Ints = NDArray[np.int64]
@@ -45,8 +46,6 @@ Floats = NDArray[np.float64]
 _SUM, _COUNT, _SQUARE = 0, 1, 2
 _TOTALS = 3
 
-_LOW_32 = np.uint64(0xFFFFFFFF)
-_SHIFT_32 = np.uint64(32)
 _TWO_64 = 2.0**64
 
 
@@ -113,7 +112,7 @@ def _store_square(
     block, mask = row[BLOCK], row[CAPACITY] - 1
     own, tail = record[SELF], record[TAIL_AFTER]
     word, total = words[_SQUARE], words[_TOTALS + _SQUARE]
-    high, low = _square(value)
+    high, low = square(value)
     at = block + (own & mask)
     after = block + ((own + 1) & mask)
     for half in range(2):
@@ -162,16 +161,16 @@ def _statistic(
     total = _between(record, start, end, without, pool, meta, words, _SUM)
     total += value if is_own_added else 0
     if op[OP_STATISTIC] == SUM:
-        return total / scale
+        return float(total / scale)
     if count == 0:
         return empty
     if op[OP_STATISTIC] == MEAN:
-        return total / (count * scale)
+        return float(total / (count * scale))
     high, low = _squares_between(record, start, end, without, pool, meta, words)
     if is_own_added:
-        own_high, own_low = _square(value)
-        high, low = _plus(high, low, own_high, own_low)
-    return _deviation(count, total, high, low) / (count * scale)
+        own_high, own_low = square(value)
+        high, low = plus(high, low, own_high, own_low)
+    return float(_deviation(count, total, high, low) / (count * scale))
 
 
 @njit(cache=True)
@@ -204,8 +203,8 @@ def _prefix(
     """Total of all events before a position."""
     row = meta[record[SLOT]]
     if position >= record[TAIL_AFTER]:
-        return row[total]
-    return pool[row[BLOCK] + (position & (row[CAPACITY] - 1)), word]
+        return int(row[total])
+    return int(pool[row[BLOCK] + (position & (row[CAPACITY] - 1)), word])
 
 
 @njit(cache=True)
@@ -223,12 +222,12 @@ def _squares_between(
         return np.uint64(0), np.uint64(0)
     high, low = _square_prefix(record, end, pool, meta, words)
     lesser = _square_prefix(record, start, pool, meta, words)
-    high, low = _minus(high, low, lesser[0], lesser[1])
+    high, low = minus(high, low, lesser[0], lesser[1])
     if without >= 0:
         own = _square_prefix(record, without + 1, pool, meta, words)
         before = _square_prefix(record, without, pool, meta, words)
-        own = _minus(own[0], own[1], before[0], before[1])
-        high, low = _minus(high, low, own[0], own[1])
+        own = minus(own[0], own[1], before[0], before[1])
+        high, low = minus(high, low, own[0], own[1])
     return high, low
 
 
@@ -245,43 +244,8 @@ def _square_prefix(
 @njit(cache=True)
 def _deviation(count: int, total: int, high: np.uint64, low: np.uint64) -> float:
     """Return count * standard deviation (ddof 0) from exact 128-bit integers."""
-    product_high, product_low = _multiply(np.uint64(count), low)
+    product_high, product_low = multiply(np.uint64(count), low)
     product_high += np.uint64(count) * high
-    square_high, square_low = _square(total)
-    high, low = _minus(product_high, product_low, square_high, square_low)
+    square_high, square_low = square(total)
+    high, low = minus(product_high, product_low, square_high, square_low)
     return math.sqrt(np.float64(high) * _TWO_64 + np.float64(low))
-
-
-@njit(cache=True)
-def _square(value: int) -> tuple[np.uint64, np.uint64]:
-    magnitude = np.uint64(abs(value))
-    return _multiply(magnitude, magnitude)
-
-
-@njit(cache=True)
-def _multiply(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """Multiply to 128 bits, by halves of 32 bits."""
-    a_low, a_high = a & _LOW_32, a >> _SHIFT_32
-    b_low, b_high = b & _LOW_32, b >> _SHIFT_32
-    low = a_low * b_low
-    middle = a_high * b_low + (low >> _SHIFT_32)
-    carried = (middle & _LOW_32) + a_low * b_high
-    high = a_high * b_high + (middle >> _SHIFT_32) + (carried >> _SHIFT_32)
-    return high, (carried << _SHIFT_32) | (low & _LOW_32)
-
-
-@njit(cache=True)
-def _plus(
-    high: np.uint64, low: np.uint64, more_high: np.uint64, more_low: np.uint64
-) -> tuple[np.uint64, np.uint64]:
-    new_low = low + more_low
-    carry = np.uint64(1) if new_low < low else np.uint64(0)
-    return high + more_high + carry, new_low
-
-
-@njit(cache=True)
-def _minus(
-    high: np.uint64, low: np.uint64, less_high: np.uint64, less_low: np.uint64
-) -> tuple[np.uint64, np.uint64]:
-    borrow = np.uint64(1) if low < less_low else np.uint64(0)
-    return high - less_high - borrow, low - less_low

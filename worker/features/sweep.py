@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from worker.features.admission import enter, expire, release_block, slot_hash
+from worker.features.blocks import expire, release_block
 from worker.features.layout import (
     BLOCK,
     CAPACITY,
@@ -23,6 +23,7 @@ from worker.features.layout import (
     SWEPT,
     TAIL,
 )
+from worker.features.slots import enter, slot_hash
 
 Ints = NDArray[np.int64]
 

@@ -20,11 +20,10 @@ from worker.features.declarations import (
     EventFeature,
     WindowFeature,
 )
-from worker.features.extremes import fold_extremes, store_values
 from worker.features.keys import hash_texts, pack_keys
-from worker.features.layout import FIRST_EDGE, NOT_KEPT
+from worker.features.layout import FIRST_EDGE
+from worker.features.measures import fold_measure
 from worker.features.plan import MeasurePlan, compile_plan
-from worker.features.scans import fold_scans
 from worker.features.spec import Spec
 from worker.features.state import (
     DEFAULT_MAX_EVENTS,
@@ -32,7 +31,6 @@ from worker.features.state import (
     Admission,
     FeatureState,
 )
-from worker.features.sums import fold_sums
 from worker.records import MISSING, Column, EventBatch, Field
 
 Ints = NDArray[np.int64]
@@ -92,9 +90,7 @@ class FeatureTransform:
         max_events: int = DEFAULT_MAX_EVENTS,
     ) -> FeatureState:
         """Return the state before the first event."""
-        return FeatureState(
-            self._plan.layout, max_keys=max_keys, max_events=max_events
-        )
+        return FeatureState(self._plan.layout, max_keys=max_keys, max_events=max_events)
 
     def transform(
         self, events: EventBatch, state: FeatureState | None = None
@@ -157,8 +153,10 @@ class FeatureTransform:
             )
             self._fill_later_features(events, rows, state, admission, first, last)
             first = last
-        X = rows if self._outputs is None else np.ascontiguousarray(
-            rows[:, self._outputs]
+        X = (
+            rows
+            if self._outputs is None
+            else np.ascontiguousarray(rows[:, self._outputs])
         )
         late, duplicate = admission.flags[:, 0], admission.flags[:, 1]
         return FeatureRows(X, late, duplicate, admission.watermarks_ms)
@@ -209,9 +207,15 @@ class FeatureTransform:
                     folded.add(key)
                     measure = self._plan.measures[key]
                     values = self._measured(events, rows, measure, first, last)
-                    _fold(
-                        measure, values, events.event_time_ms, state, admission,
-                        first, last, rows,
+                    fold_measure(
+                        measure,
+                        values,
+                        events.event_time_ms,
+                        state,
+                        admission,
+                        first,
+                        last,
+                        rows,
                     )
 
     def _measured(
@@ -245,37 +249,6 @@ class FeatureTransform:
         if isinstance(column_values, np.ndarray):
             return column_values[span]
         return hash_texts(column_values[span], MISSING)
-
-
-def _fold(
-    measure: MeasurePlan,
-    values: Ints,
-    times: Ints,
-    state: FeatureState,
-    admission: Admission,
-    first: int,
-    last: int,
-    rows: Floats,
-) -> None:
-    """Store a segment's values of one measure, and compute all its windows."""
-    records, pool, meta, scale = admission.records, state.pool, state.meta, measure.scale
-    if measure.value_word != NOT_KEPT:
-        store_values(first, last, records, values, pool, meta, measure.value_word)
-    if measure.sums is not None:
-        fold_sums(
-            first, last, records, values, pool, meta, measure.sum_words,
-            measure.sums.table, measure.sums.empty, scale, rows,
-        )
-    for extreme in measure.extremes:
-        fold_extremes(
-            first, last, records, values, pool, meta, extreme.words, extreme.sign,
-            extreme.operations.table, extreme.operations.empty, scale, rows,
-        )
-    if measure.scans is not None:
-        fold_scans(
-            first, last, records, times, values, pool, meta, measure.value_word,
-            measure.scans.table, measure.scans.empty, scale, rows,
-        )
 
 
 def _as_texts(column: Column) -> list[str]:
