@@ -5,13 +5,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from worker.records import TopicPartition
 
 
 class Finding(enum.StrEnum):
-    """What an audit may find; all but the last three speak against the worker."""
+    """What an audit may find, in the order in which it is shown."""
 
     MISSING = "missing"
     DUPLICATED = "duplicated"
@@ -20,6 +20,14 @@ class Finding(enum.StrEnum):
     UNEXPECTED = "unexpected"
     PENDING = "pending"
     UNVERIFIABLE = "unverifiable"
+
+
+_AGAINST_THE_WORKER = (
+    Finding.MISSING,
+    Finding.DUPLICATED,
+    Finding.OUT_OF_ORDER,
+    Finding.DIFFERENT,
+)
 
 
 class Example(NamedTuple):
@@ -36,11 +44,23 @@ class Example(NamedTuple):
     what: str
 
     def __str__(self) -> str:
-        """Return "different transactions/3/17 (scores/3/12): score"."""
+        """Return `different transactions/3/17 (scores/3/12): score`."""
         where = _coordinates(self.record, self.offset)
         if self.published is not None:
             where += f" ({_coordinates(self.published, self.published_offset)})"
         return f"{self.finding} {where}" + (f": {self.what}" if self.what else "")
+
+    def as_dict(self) -> dict[str, str | None]:
+        """Return the example for programs."""
+        published = None
+        if self.published is not None:
+            published = _coordinates(self.published, self.published_offset)
+        return {
+            "finding": str(self.finding),
+            "record": _coordinates(self.record, self.offset),
+            "published": published,
+            "what": self.what,
+        }
 
 
 def _no_findings() -> dict[Finding, int]:
@@ -83,6 +103,11 @@ class AuditReport:
         for _, example in zip(range(room), examples, strict=False):
             self.examples.append(example)
 
+    def pend(self, count: int) -> None:
+        """Count records that had not been answered when the audit began."""
+        self.events += count
+        self.add(Finding.PENDING, count, ())
+
     def is_clean(self, *, allow_duplicates: bool = False) -> bool:
         """True when every record was answered once, in order, with the right content.
 
@@ -92,6 +117,37 @@ class AuditReport:
         found = any(n for f, n in self.counts.items() if f not in tolerated)
         proven = self.compared > 0 or self.not_compared == 0
         return proven and not found
+
+    def as_lines(self) -> list[str]:
+        """Return the report for people; the last line is the one that matters."""
+        scores, dead_letters = self.scores, self.dead_letters
+        answered = (
+            f"events in {self.events}, scores {scores}, dead letters {dead_letters}"
+        )
+        against = [f"{f} {self.counts[f]}" for f in _AGAINST_THE_WORKER]
+        aside = [
+            f"{f} {self.counts[f]}" for f in Finding if f not in _AGAINST_THE_WORKER
+        ]
+        return [
+            *(f"note: {notice}" for notice in self.notices),
+            *map(str, self.shown_examples()),
+            f"compared {self.compared}, {', '.join(aside)}",
+            answered,
+            ", ".join(against),
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report for programs."""
+        return {
+            "events": self.events,
+            "scores": self.scores,
+            "dead_letters": self.dead_letters,
+            "compared": self.compared,
+            "not_compared": self.not_compared,
+            **{str(f).replace(" ", "_"): n for f, n in self.counts.items()},
+            "examples": [example.as_dict() for example in self.shown_examples()],
+            "notices": self.notices,
+        }
 
     def shown_examples(self) -> list[Example]:
         """At most `max_examples`, the kinds in turn so that none hides another."""

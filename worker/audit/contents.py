@@ -1,0 +1,239 @@
+"""What an answer must contain, and how the published one differs from that.
+
+Pure. The same bytes as expected are the fast and usual case; only what differs is
+taken apart to name the fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.audit.differences import (
+    ScoreRules,
+    dead_letter_differences,
+    header_differences,
+    score_differences,
+)
+from worker.audit.fold import FoldedRecords
+from worker.audit.pairing import Answers, Comparison, Verdict
+from worker.audit.report import Finding
+from worker.codec import DeadLetter, ScoreEncoder, origin_header, parse_dead_letter
+from worker.records import Header
+from worker.scoring import LoadedModel
+from worker.scoring.golden import LAST_PLACES, TOLERANCE
+
+Rows = NDArray[np.intp]
+
+#: What exact models may differ by between processors; scores are at most 1.
+_LAST_PLACES = LAST_PLACES * float(np.spacing(1.0))
+
+
+class _Published(msgspec.Struct):
+    """The one part of a published score that decides how to check the others."""
+
+    model_version: str
+
+
+class Contents:
+    """Compares answers with what the fold of their records says.
+
+    Parameters
+    ----------
+    model_of
+        Returns a version's model, None where there is no such bundle.
+    feature_fingerprint
+        Of the spec that the records were folded by. Answers of a model with another
+        spec are left alone, and their versions collected in `other_versions`.
+    thresholds
+        Thresholds that were in force in place of the model's own.
+    """
+
+    def __init__(
+        self,
+        model_of: Callable[[str], LoadedModel | None],
+        *,
+        feature_fingerprint: str,
+        thresholds: Sequence[float] = (),
+    ):
+        self._model_of = model_of
+        self._fingerprint = feature_fingerprint
+        self._thresholds = tuple(thresholds)
+        self._decoder = msgspec.json.Decoder(_Published)
+        self.other_versions: set[str] = set()
+
+    def compare(self, rows: FoldedRecords, answers: Answers) -> Comparison:
+        """Compare n records with their n answers, all of one topic."""
+        versions = self._versions(answers)
+        parts = [
+            self._compare_version(version, rows, answers, at)
+            for version, at in _by_version(versions)
+        ]
+        return Comparison(
+            sum(part.compared for part in parts),
+            sum(part.not_compared for part in parts),
+            [verdict for part in parts for verdict in part.verdicts],
+        )
+
+    def _versions(self, answers: Answers) -> list[str | None]:
+        """Return the model versions that the answers name, None for garbage."""
+        if answers.is_score:
+            return [self._version(value) for value in answers.values]
+        letters = map(_dead_letter, answers.headers)
+        return [None if letter is None else letter.model_version for letter in letters]
+
+    def _version(self, value: bytes | None) -> str | None:
+        try:
+            return self._decoder.decode(value or b"").model_version
+        except msgspec.MsgspecError:
+            return None
+
+    def _compare_version(
+        self, version: str | None, rows: FoldedRecords, answers: Answers, at: Rows
+    ) -> Comparison:
+        """Compare the answers at those rows, all of one model version."""
+        if version is None:
+            verdicts = _verdicts(at, Finding.DIFFERENT, "value or headers")
+            return Comparison(len(at), 0, verdicts)
+        model = self._model_of(version)
+        if model is None:
+            what = "its model version is not in the models directory"
+            return Comparison(0, 0, _verdicts(at, Finding.UNVERIFIABLE, what))
+        if model.spec.feature_fingerprint != self._fingerprint:
+            self.other_versions.add(version)
+            return Comparison(0, 0, ())
+        if len(at) != len(answers):
+            rows, answers = rows.take(at), answers.take(at)
+        if not answers.is_score:
+            stage = model.spec.entities[0].name
+            return _located(at, _compare_dead_letters(rows, answers, stage=stage))
+        return _located(at, self._compare_scores(model, rows, answers))
+
+    def _compare_scores(
+        self, model: LoadedModel, rows: FoldedRecords, answers: Answers
+    ) -> Comparison:
+        usable = rows.is_score.copy()
+        usable[usable] = rows.comparable[rows.events[usable]]
+        at = np.flatnonzero(usable)
+        wrong = _differing_scores(
+            rows.take(at), answers.take(at), model, self._thresholds
+        )
+        verdicts = [
+            Verdict(int(at[row]), Finding.DIFFERENT, ", ".join(names))
+            for row, names in wrong
+        ]
+        wrong_kind = np.flatnonzero(~rows.is_score)
+        verdicts += _verdicts(
+            wrong_kind, Finding.DIFFERENT, "a score, not a dead letter"
+        )
+        compared = len(at) + len(wrong_kind)
+        return Comparison(compared, len(answers) - compared, verdicts)
+
+
+def _differing_scores(
+    rows: FoldedRecords,
+    answers: Answers,
+    model: LoadedModel,
+    thresholds: tuple[float, ...],
+) -> list[tuple[int, list[str]]]:
+    """Return the rows that differ, with the names of the fields; all are events."""
+    if not len(answers):
+        return []
+    encoder = ScoreEncoder(
+        thresholds[0] if thresholds else model.threshold, model.version
+    )
+    scores = model.scorer.score(rows.X)
+    values = encoder.encode(
+        rows.batch,
+        scores,
+        rows.late,
+        rows.duplicate,
+        rows.incomplete,
+    )
+    headers = [
+        [origin_header(*rows.place, offset, digest)]
+        for offset, digest in zip(
+            rows.offsets.tolist(), rows.digests.tolist(), strict=True
+        )
+    ]
+    if (values, headers, rows.keys) == (answers.values, answers.headers, answers.keys):
+        return []
+    tolerance = _LAST_PLACES if model.scorer.is_exact else TOLERANCE
+    rules = ScoreRules({model.threshold, *thresholds}, tolerance)
+    return [
+        (row, names)
+        for row, value in enumerate(values)
+        if (
+            names := score_differences(
+                value, answers.values[row], float(scores[row]), rules
+            )
+            + header_differences(headers[row], answers.headers[row])
+            + (["key"] if rows.keys[row] != answers.keys[row] else [])
+        )
+    ]
+
+
+def _compare_dead_letters(
+    rows: FoldedRecords, answers: Answers, *, stage: str
+) -> Comparison:
+    verdicts = []
+    for row in range(len(answers)):
+        names = _dead_letter_names(rows, answers, row, stage)
+        if names:
+            verdicts.append(Verdict(row, Finding.DIFFERENT, ", ".join(names)))
+    return Comparison(len(answers), 0, verdicts)
+
+
+def _dead_letter_names(
+    rows: FoldedRecords, answers: Answers, row: int, stage: str
+) -> list[str]:
+    rejection = rows.rejections[row]
+    if rejection is None:
+        return ["a dead letter, not a score"]
+    letter = _dead_letter(answers.headers[row])
+    assert letter is not None, "without headers there is no model version"
+    value = rows.values[row]
+    expected = DeadLetter(
+        reason=rejection.reason,
+        field=rejection.field,
+        stage=stage,
+        origin=rows.place,
+        offset=int(rows.offsets[row]),
+        timestamp_ms=rows.timestamps_ms[row],
+        app_version=letter.app_version,
+        model_version=letter.model_version,
+        payload_size=len(value or b""),
+        payload_truncated=letter.payload_truncated,
+    )
+    published = (answers.keys[row], answers.values[row])
+    return dead_letter_differences(expected, (rows.keys[row], value), published, letter)
+
+
+def _dead_letter(headers: Sequence[Header]) -> DeadLetter | None:
+    try:
+        return parse_dead_letter(headers)
+    except ValueError:
+        return None
+
+
+def _by_version(versions: list[str | None]) -> list[tuple[str | None, Rows]]:
+    """Return each version with its rows; nearly always there is only one."""
+    if len(set(versions)) == 1:
+        return [(versions[0], np.arange(len(versions)))]
+    return [
+        (version, np.array([i for i, v in enumerate(versions) if v == version]))
+        for version in dict.fromkeys(versions)
+    ]
+
+
+def _verdicts(rows: Rows, finding: Finding, what: str) -> list[Verdict]:
+    return [Verdict(int(row), finding, what) for row in rows]
+
+
+def _located(at: Rows, part: Comparison) -> Comparison:
+    """Say of a comparison of some of the rows which of all they are."""
+    verdicts = [v._replace(row=int(at[v.row])) for v in part.verdicts]
+    return Comparison(part.compared, part.not_compared, verdicts)

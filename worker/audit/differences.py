@@ -1,0 +1,141 @@
+"""Takes an answer apart that is not as expected, and names what differs in it.
+
+Pure; names only, never a value: what is named may be printed anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from worker.codec import DeadLetter
+from worker.codec.scores import SCORE_DIGITS
+from worker.records import Header
+
+#: What rounding to the digits of a published score may add or take away.
+_ROUNDING = 0.5 * 10.0**-SCORE_DIGITS
+
+_DECIDED_TOGETHER = ("score", "threshold", "flagged")
+
+#: What a dead letter says that depends on who wrote it, or on the topic's limit.
+_NOT_CONTENT = ("app_version", "model_version", "payload_truncated")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRules:
+    """How close is close enough.
+
+    Attributes
+    ----------
+    thresholds
+        Those that may have been in force.
+    tolerance
+        By how much a model's scores, before they are rounded, may differ between two
+        machines or two batches.
+    """
+
+    thresholds: Collection[float]
+    tolerance: float
+
+
+def score_differences(
+    expected: bytes, published: bytes | None, score: float, rules: ScoreRules
+) -> list[str]:
+    """Return the names of the fields of a score that are wrong.
+
+    Parameters
+    ----------
+    score
+        What the model gives here, not rounded.
+    """
+    if expected == published:
+        return []
+    mine, theirs = json.loads(expected), _parsed(published)
+    if theirs is None:
+        return ["value"]
+    if mine == theirs:
+        return ["encoding"]
+    names = sorted((mine.keys() | theirs.keys()).difference(_DECIDED_TOGETHER))
+    wrong = [name for name in names if not _same(mine.get(name), theirs.get(name))]
+    return wrong + _decision_differences(theirs, score, rules)
+
+
+def _decision_differences(
+    theirs: dict[str, Any], score: float, rules: ScoreRules
+) -> list[str]:
+    """Check the score by the model, and the decision by the published score."""
+    published = _number(theirs.get("score"))
+    threshold = _number(theirs.get("threshold"))
+    wrong = []
+    is_close = abs(published - score) <= _ROUNDING + rules.tolerance
+    if not is_close or round(published, SCORE_DIGITS) != published:
+        wrong.append("score")
+    if threshold not in rules.thresholds:
+        wrong.append("threshold")
+    if not wrong and theirs.get("flagged") is not (published >= threshold):
+        wrong.append("flagged")
+    return wrong
+
+
+def header_differences(
+    expected: Sequence[Header], published: Sequence[Header]
+) -> list[str]:
+    """Return what is wrong with the headers of a score."""
+    if expected == published:
+        return []
+    mine, theirs = dict(expected), dict(published)
+    if [name for name, _ in expected] != [name for name, _ in published]:
+        return ["headers"]
+    return ["features" if n == "origin" else n for n in mine if mine[n] != theirs[n]]
+
+
+def dead_letter_differences(
+    expected: DeadLetter,
+    record: tuple[bytes | None, bytes | None],
+    published: tuple[bytes | None, bytes | None],
+    letter: DeadLetter,
+) -> list[str]:
+    """Return what is wrong with a dead letter.
+
+    Parameters
+    ----------
+    record, published
+        Key and value of the rejected record, and of its dead letter.
+    letter
+        What the published headers say; which program wrote them is not looked at.
+    """
+    wrong = [
+        known.name
+        for known in fields(DeadLetter)
+        if known.name not in _NOT_CONTENT
+        and getattr(expected, known.name) != getattr(letter, known.name)
+    ]
+    key, value = record
+    if published[0] != key and not (letter.payload_truncated and published[0] is None):
+        wrong.append("key")
+    if published[1] != (None if letter.payload_truncated else value):
+        wrong.append("value")
+    return wrong
+
+
+def _parsed(value: bytes | None) -> dict[str, Any] | None:
+    try:
+        parsed = json.loads(value or b"")
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _number(value: object) -> float:
+    """Return a number; what is none becomes NaN, which is close to nothing."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    return math.nan
+
+
+def _same(mine: object, theirs: object) -> bool:
+    """Tell true from 1, which Python does not."""
+    return type(mine) is type(theirs) and mine == theirs

@@ -1,0 +1,77 @@
+"""Published records as answers: which record each of them answers.
+
+Pure; the records come from the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from worker.audit.pairing import Answers
+from worker.audit.report import AuditReport, Example, Finding
+from worker.codec import parse_dead_letter, parse_origin
+from worker.records import Header, RecordBatch, TopicPartition
+
+#: Stands for a record that answers nothing which is audited here.
+NO_ORIGIN = -1
+
+Place = tuple[TopicPartition, int]
+
+
+def read_answers(
+    records: RecordBatch,
+    headers: list[list[Header]],
+    *,
+    consumed: TopicPartition,
+    is_score: bool,
+    report: AuditReport,
+) -> Answers:
+    """Return what was published on one partition as answers to `consumed`.
+
+    An answer to another topic is none of this audit's business. One to another
+    partition of the same topic, or to nothing, is reported as unexpected.
+    """
+    place = TopicPartition(records.topics[0], records.partitions[0])
+    origin_of = _score_origin if is_score else _dead_letter_origin
+    origins = []
+    for row, of_record in enumerate(headers):
+        origin = origin_of(of_record)
+        if origin is not None and origin[0] == consumed:
+            origins.append(origin[1])
+            continue
+        origins.append(NO_ORIGIN)
+        if origin is None or origin[0].topic == consumed.topic:
+            what = "says no origin" if origin is None else "answers another partition"
+            offset = records.offsets[row]
+            example = Example(Finding.UNEXPECTED, place, offset, None, None, what)
+            report.add(Finding.UNEXPECTED, 1, [example])
+    return Answers(
+        place,
+        is_score,
+        np.array(records.offsets, np.int64),
+        np.array(origins, np.int64),
+        records.keys,
+        records.values,
+        headers,
+    )
+
+
+def _score_origin(headers: Sequence[Header]) -> Place | None:
+    for name, value in headers:
+        if name == "origin":
+            try:
+                topic, partition, offset, _ = parse_origin(value or b"")
+            except ValueError:
+                return None
+            return TopicPartition(topic, partition), offset
+    return None
+
+
+def _dead_letter_origin(headers: Sequence[Header]) -> Place | None:
+    try:
+        letter = parse_dead_letter(headers)
+    except ValueError:
+        return None
+    return letter.origin, letter.offset

@@ -1,0 +1,188 @@
+"""Proves, or disproves, that every payment was answered once and rightly."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping
+
+from worker.audit.report import AuditReport
+from worker.audit.scope import Scope, scope_of
+from worker.commands.clients import client_settings, current_spec, reach_of
+from worker.commands.stream_audit import Models, StreamAudit
+from worker.config import Settings
+from worker.errors import ExitCode, InvalidConfig, StateUnusable
+from worker.kafka.admin import Cluster
+from worker.kafka.reader import LogReader, Span
+from worker.records import NextOffset, TopicPartition
+
+HELP = "audit a stream: every payment answered once, in order, with the right content"
+
+EPILOG = """examples:
+  After a test, a failover or an upgrade; waits at most a minute for the workers:
+    fraud-worker verify
+
+  As a gate in a pipeline: exit code 0 only if nothing at all was found:
+    fraud-worker verify --timeout 300 --json > audit.json
+
+  Under FRAUD_GUARANTEE=at-least-once, where a crash repeats scores:
+    fraud-worker verify --allow-duplicates
+
+  Scores from before the threshold was lowered from 0.7 are right, too:
+    fraud-worker verify --also-threshold 0.7
+
+The audit fixes the end of the transactions topic, waits until the group has committed
+up to there, and then reads payments, scores and dead letters as any consumer of
+committed records would. It folds the payments once more, from where the group began,
+by the code that trained the model, and compares each score, its features' digest, its
+decision, its flags and its place in the order with that; and each dead letter with the
+record that was rejected. It joins no group, writes nothing, and needs only to read.
+
+  missing       an answer that does not exist       pending     not committed in time
+  duplicated    a second answer to one payment      unexpected  an answer to nothing
+  out of order  an answer behind a later one's      unverifiable  of a model that is
+  different     an answer with a wrong content                  not in the directory
+
+Payments are named by their coordinates (`transactions/3/8412`), never by content;
+`fraud-worker replay transactions/3/8412` shows one of them."""
+
+#: Pause between two looks at what the group has committed, seconds.
+_LOOK_SECONDS = 0.2
+
+#: How often waiting is told, seconds.
+_TELL_SECONDS = 5.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long to wait for the workers to commit (default: 60)",
+    )
+    parser.add_argument(
+        "--examples",
+        type=int,
+        default=10,
+        metavar="N",
+        help="how many findings to show (default: 10)",
+    )
+    parser.add_argument(
+        "--allow-duplicates",
+        action="store_true",
+        help="report repeated answers, but do not fail for them",
+    )
+    parser.add_argument(
+        "--also-threshold",
+        type=float,
+        action="append",
+        default=[],
+        metavar="T",
+        help="a threshold that was in force earlier; may be repeated",
+    )
+    parser.add_argument("--json", action="store_true", help="the report as JSON")
+
+
+def main(args: argparse.Namespace, settings: Settings) -> int:
+    """Run the command: 0 if nothing was found, else 1."""
+    _check(args)
+    began = time.monotonic()
+    client, report = client_settings(settings), AuditReport(args.examples)
+    with Cluster(client) as cluster:
+        scopes = _scopes(settings, cluster, deadline=began + args.timeout)
+        for scope in scopes:
+            report.notices += scope.notices
+        audit = StreamAudit(
+            settings,
+            client,
+            cluster,
+            models=Models(settings),
+            thresholds=_thresholds(args, settings),
+            say=_say,
+        )
+        audit.run(scopes, report)
+    is_clean = report.is_clean(allow_duplicates=args.allow_duplicates)
+    seconds = round(time.monotonic() - began, 3)
+    if args.json:
+        facts = {"clean": is_clean, "seconds": seconds, **report.as_dict()}
+        print(json.dumps(facts, indent=2))
+    else:
+        _say(f"audited {len(scopes)} partitions in {seconds:.1f} s")
+        print("\n".join(report.as_lines()))
+    return ExitCode.OK if is_clean else ExitCode.CRASHED
+
+
+def _thresholds(args: argparse.Namespace, settings: Settings) -> list[float]:
+    """Return those in place of the model's own, the one in force now first."""
+    in_force = [] if settings.threshold is None else [settings.threshold]
+    return in_force + list(args.also_threshold)
+
+
+def _scopes(settings: Settings, cluster: Cluster, *, deadline: float) -> list[Scope]:
+    """Fix what is to be audited, and wait for the group to get there."""
+    places = cluster.partitions(settings.transactions_topic)
+    missing = {settings.scores_topic, settings.dead_letters_topic} - {
+        topic
+        for topic in (settings.scores_topic, settings.dead_letters_topic)
+        if len(cluster.partitions(topic)) >= len(places) > 0
+    }
+    if missing:
+        raise StateUnusable(
+            f"{settings.transactions_topic} has {len(places)} partitions, and "
+            f"{' and '.join(sorted(missing))} must have as many; "
+            "see `fraud-worker check`"
+        )
+    bounds = cluster.bounds(places)
+    with LogReader(client_settings(settings)) as reader:
+        ends = {
+            place: reader.last_record_end(Span(place, log.start, log.end))
+            for place, log in bounds.items()
+        }
+    committed = _await_commits(cluster, ends, deadline=deadline)
+    reach = reach_of(current_spec(settings))
+    return [scope_of(p, bounds[p], committed[p], reach) for p in places]
+
+
+def _await_commits(
+    cluster: Cluster, ends: Mapping[TopicPartition, int], *, deadline: float
+) -> dict[TopicPartition, NextOffset | None]:
+    """Return what the group committed, once it is all or time is up."""
+    told = time.monotonic()
+    while True:
+        committed = cluster.committed(list(ends))
+        behind = [p for p, end in ends.items() if _offset(committed[p]) < end]
+        now = time.monotonic()
+        if not behind or now >= deadline:
+            return committed
+        if now - told > _TELL_SECONDS:
+            told = now
+            _say(f"waiting for the group to commit in {len(behind)} partitions")
+        time.sleep(_LOOK_SECONDS)
+
+
+def _offset(committed: NextOffset | None) -> int:
+    return -1 if committed is None else committed.offset
+
+
+def _say(text: str) -> None:
+    print(f"verify: {text}", file=sys.stderr, flush=True)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raises InvalidConfig."""
+    problems = [
+        f"--{name} {value}: expected 0 or more"
+        for name, value in (("timeout", args.timeout), ("examples", args.examples))
+        if value < 0
+    ]
+    problems += [
+        f"--also-threshold {value}: expected a number from 0 to 1"
+        for value in args.also_threshold
+        if not 0 <= value <= 1
+    ]
+    if problems:
+        raise InvalidConfig(problems, subject="command line")
