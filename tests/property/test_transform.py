@@ -131,7 +131,8 @@ def test_starting_a_retention_before_the_watermark_is_early_enough(
 @pytest.mark.parametrize("count", [0, 1])
 def test_tiny_batches_have_the_right_shape(count: int) -> None:
     """No event, no row."""
-    rows: list[Row] = [("1", START_MS, "a", 100, None, None)][:count]
+    one: Row = ("1", START_MS, "a", 100, None, None)
+    rows = [one][:count]
 
     result = TRANSFORM.transform(batch_of(rows))
 

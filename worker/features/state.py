@@ -108,11 +108,7 @@ class FeatureState:
 
     def begin(self, record_count: int) -> None:
         """Prepare for a batch: what is dead by now may be overwritten during it."""
-        scalars = self._scalars
-        if scalars[layout.WATERMARK] != MISSING:
-            scalars[layout.EXPIRED] = (
-                scalars[layout.WATERMARK] - scalars[layout.RETENTION]
-            )
+        self._expire()
         self._sweep(_SWEPT_PER_RECORD * record_count)
 
     def admit_segment(
@@ -127,9 +123,10 @@ class FeatureState:
         """Admit records [first, last) as far as one segment goes; return its end."""
         scalars = self._scalars
         scalars[layout.SEGMENT] += 1
+        start = first
         while True:
-            first = admit(
-                first,
+            stop = admit(
+                start,
                 last,
                 keys,
                 ids,
@@ -145,10 +142,14 @@ class FeatureState:
                 admission.flags,
                 admission.watermarks_ms,
             )
-            status = scalars[layout.STATUS]
+            status = int(scalars[layout.STATUS])
+            is_limit = status in (layout.KEY_LIMIT, layout.EVENT_LIMIT)
             if status in (layout.DONE, layout.SEGMENT_ENDS):
-                return int(first)
-            self._make_room(int(status))
+                return int(stop)
+            if is_limit and stop > first:
+                return int(stop)  # compute what was admitted, then free the dead
+            self._make_room(status)
+            start = int(stop)
 
     def _make_room(self, status: int) -> None:
         if status == layout.POOL_FULL:
@@ -167,7 +168,12 @@ class FeatureState:
             enter_all(self._table, self._meta, scalars)
 
     def _free_for_limit(self, status: int) -> None:
-        """Free everything dead; live state is never dropped."""
+        """Free everything dead; live state is never dropped.
+
+        Called before the first record of a segment, so nothing admitted still needs
+        what has expired meanwhile.
+        """
+        self._expire()
         self._sweep(int(self._scalars[layout.SLOTS_USED]))
         counted, limit, setting = (
             (layout.KEYS, layout.MAX_KEYS, "FRAUD_MAX_KEYS")
@@ -181,6 +187,13 @@ class FeatureState:
                 f"by {setting}: raise it, or use more partitions"
             )
             raise StateUnusable(msg)
+
+    def _expire(self) -> None:
+        scalars = self._scalars
+        if scalars[layout.WATERMARK] != MISSING:
+            scalars[layout.EXPIRED] = (
+                scalars[layout.WATERMARK] - scalars[layout.RETENTION]
+            )
 
     def _sweep(self, slots: int) -> None:
         sweep(slots, self._table, self._meta, self._pool, self._free, self._scalars)

@@ -1,0 +1,160 @@
+"""A spec is read strictly, and says what follows from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.transform_builders import EVERYTHING
+from worker.errors import InvalidConfig
+from worker.features import Spec
+from worker.features.durations import parse_duration_ms
+
+BOOK = Path("training/specs/book.toml").read_text(encoding="utf-8")
+DAY_MS = 86_400_000
+
+
+def problems_of(text: str) -> list[str]:
+    """The sentences with which a spec is refused."""
+    with pytest.raises(InvalidConfig) as refusal:
+        Spec.from_toml(text)
+    return list(refusal.value.problems)
+
+
+@pytest.mark.parametrize("path", sorted(Path("training/specs").glob("*.toml")), ids=str)
+def test_every_shipped_spec_is_read(path: Path) -> None:
+    assert Spec.from_toml(path.read_text(encoding="utf-8")).feature_names
+
+
+def test_a_list_of_windows_is_a_feature_for_each() -> None:
+    spec = Spec.from_toml(BOOK)
+
+    assert spec.feature_names[3:6] == (
+        "customer_transaction_count_1d",
+        "customer_transaction_count_7d",
+        "customer_transaction_count_30d",
+    )
+
+
+def test_the_horizon_adds_up_along_the_inputs() -> None:
+    """A 14-day count over a 30-day mean reaches back 44 days."""
+    text = Path("training/specs/customer.toml").read_text(encoding="utf-8")
+
+    spec = Spec.from_toml(text)
+
+    assert spec.horizon_ms == 44 * DAY_MS
+    assert spec.retention_ms == 45 * DAY_MS
+
+
+def test_what_the_model_looks_at_leaves_the_state_as_it_is() -> None:
+    """Fewer columns: other features, the same state."""
+    spec = Spec.from_toml(BOOK)
+    fewer = Spec.from_toml(
+        BOOK.replace('calendar = "night"', 'calendar = "night"\noutput = false')
+    )
+
+    assert spec.state_fingerprint == fewer.state_fingerprint
+    assert spec.feature_fingerprint != fewer.feature_fingerprint
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('windows = ["1d", "7d", "30d"]', 'windows = ["1d", "7d", "31d"]'),
+        ('allowed_lateness = "1d"', 'allowed_lateness = "2d"'),
+        ("decimals = 2", "decimals = 3"),
+        ("maximum = 1_000_000", "maximum = 2_000_000"),
+        ('max_ahead = "5m"', 'max_ahead = "6m"'),
+    ],
+)
+def test_whatever_decides_the_state_is_in_its_fingerprint(old: str, new: str) -> None:
+    assert old in BOOK
+
+    changed = Spec.from_toml(BOOK.replace(old, new, 1))
+
+    assert Spec.from_toml(BOOK).state_fingerprint != changed.state_fingerprint
+
+
+def test_comments_and_spaces_change_no_fingerprint() -> None:
+    spec, other = Spec.from_toml(BOOK), Spec.from_toml("# a word\n\n" + BOOK)
+
+    assert spec.feature_fingerprint == other.feature_fingerprint
+
+
+def test_all_problems_are_told_at_once() -> None:
+    """One error names the place of each."""
+    text = (
+        BOOK.replace('type = "decimal"', 'type = "decimals"')
+        .replace('key = "customer_id"', 'key = "client_id"')
+        .replace('statistic = "mean"', 'statistic = "median"')
+        .replace('calendar = "night"', 'calender = "night"')
+        .replace('allowed_lateness = "1d"', 'allowed_lateness = "one day"')
+    )
+
+    found = problems_of(text)
+
+    for expected in (
+        "field 5 (amount): type is 'decimals'",
+        "entity 1 (customer): no [[field]] is named 'client_id'",
+        "feature 5 (customer_amount_mean): statistic is 'median'",
+        "feature 3 (is_night): exactly one of",
+        "allowed_lateness: 'one day' is not a duration",
+    ):
+        assert any(expected in problem for problem in found), (expected, found)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("[event]", "[event"), "not TOML"),
+        (('name = "book"', 'nam = "book"'), "did you mean 'name'"),
+        (('of = "amount"', 'of = "total"'), "'total' is neither a field nor"),
+        (('of = "amount"\n', ""), "mean needs `of`"),
+        (('of = "amount"', 'of = "terminal_id"'), "'terminal_id' is not a number"),
+        (('["1d", "7d", "30d"]', '["0d"]'), "longer than nothing"),
+        (('name = "is_night"', 'name = "is_weekend"'), "'is_weekend' is taken"),
+        (("decimals = 2", "decimals = 12"), "between 0 and 9"),
+        (("maximum = 1_000_000", "maximum = 1e15"), "a bound must not exceed"),
+        (('time_zone = "UTC"', 'time_zone = "Mars/Base"'), "not an IANA time zone"),
+        (("format = 1", "format = 2"), "only 1 is known"),
+        (('event_time = "event_time"', 'event_time = "amount"'), "required time"),
+        (('entity = "customer"', 'entity = "client"'), "no [[entity]] is named"),
+        (("decimals = 2", "decimals = true"), "expected a whole number"),
+    ],
+)
+def test_a_wrong_spec_says_what_is_wrong(
+    change: tuple[str, str], sentence: str
+) -> None:
+    assert change[0] in BOOK
+
+    found = problems_of(BOOK.replace(*change, 1))
+
+    assert any(sentence in problem for problem in found), found
+
+
+def test_a_value_feeds_a_window_only_at_declared_decimals() -> None:
+    """Else sums would depend on the path."""
+    text = EVERYTHING.replace("decimals = 3", "")
+
+    assert any("needs `decimals`" in problem for problem in problems_of(text))
+
+
+def test_a_feature_refers_only_to_those_before_it() -> None:
+    text = EVERYTHING.replace('condition = "ratio"', 'condition = "ratio_mean"')
+
+    assert any("not an earlier feature" in problem for problem in problems_of(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected_ms"),
+    [("250ms", 250), ("90s", 90_000), ("5m", 300_000), ("2w", 1_209_600_000)],
+)
+def test_durations_have_units(text: str, expected_ms: int) -> None:
+    assert expected_ms == parse_duration_ms(text)
+
+
+@pytest.mark.parametrize("text", ["", "7", "d", "-1d", "1.5d", "1 d", "1y"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a duration"):
+        parse_duration_ms(text)
