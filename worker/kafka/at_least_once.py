@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, Message
 from worker.errors import CommitAborted
 from worker.kafka.config import ClientSettings, producer_properties
 from worker.kafka.faults import Action, Call, action_for
-from worker.kafka.sending import Failed, Sender
+from worker.kafka.sending import Deadline, Failed, Sender
 from worker.records import NextOffset, Output, TopicPartition
 
 #: How long outputs may be on their way before they are sent again, seconds.
@@ -30,8 +30,8 @@ class AtLeastOnceProducer:
     ----------
     commit_offsets
         Commits next offsets and waits for the answer; raises the client's error.
-    patience
-        How many seconds a call may be repeated; little once the worker is to stop.
+    deadline
+        Given when an attempt began, tells until when it may go on.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class AtLeastOnceProducer:
         settings: ClientSettings,
         *,
         commit_offsets: Callable[[Mapping[TopicPartition, NextOffset]], None],
-        patience: Callable[[], float],
+        deadline: Deadline,
     ):
         self._properties = {
             "message.timeout.ms": int(DELIVERY_SECONDS * 1000),
@@ -49,10 +49,10 @@ class AtLeastOnceProducer:
             "on_delivery": self._on_failure,
         }
         self._commit_offsets = commit_offsets
-        self._patience = patience
+        self._deadline = deadline
         self._failures: list[KafkaError] = []
         self.replaced_count = 0
-        self._sender = Sender(self._properties, patience)
+        self._sender = Sender(self._properties, deadline)
 
     def commit(
         self,
@@ -68,6 +68,7 @@ class AtLeastOnceProducer:
         Fenced, BrokerFailed
             Sending it again would not help.
         """
+        self._sender.begin()
         try:
             self._deliver(outputs)
             self._sender.insist(Call.OFFSETS_ALONE, self._commit_offsets, next_offsets)
@@ -97,7 +98,7 @@ class AtLeastOnceProducer:
 
     def _replace(self) -> None:
         """Leave behind whatever the old producer could not deliver."""
-        old, self._sender = self._sender, Sender(self._properties, self._patience)
+        old, self._sender = self._sender, Sender(self._properties, self._deadline)
         self.replaced_count += 1
         threading.Thread(target=old.discard, daemon=True).start()
 

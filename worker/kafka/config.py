@@ -23,10 +23,12 @@ MAX_POLL_INTERVAL_SECONDS = 60.0
 #: A worker that comes back under its name closes its open commit at once.
 COMMIT_TIMEOUT_SECONDS = 60.0
 
-#: The client's own wait for an answer to one request, seconds (its default).
+#: Longest wait for the answer to one request, seconds: the client's default, named
+#: because a commit is judged by it.
 REQUEST_TIMEOUT_SECONDS = 60.0
 
-_LOG = logging.getLogger(__name__)
+#: What the client itself has to say.
+_CLIENT_LOG = logging.getLogger("worker.kafka.client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def common_properties(settings: ClientSettings) -> dict[str, Any]:
         "metadata.recovery.strategy": "none",
         # A restarted broker is found within half a second, not ten.
         "reconnect.backoff.max.ms": 500,
-        "logger": _LOG,
+        "logger": _CLIENT_LOG,
         **settings.extra,
     }
 
@@ -127,6 +129,7 @@ def commit_properties(settings: ClientSettings) -> dict[str, Any]:
     """Return the properties of the producer that commits scores with offsets."""
     return {
         "transaction.timeout.ms": int(COMMIT_TIMEOUT_SECONDS * 1000),
+        "socket.timeout.ms": int(REQUEST_TIMEOUT_SECONDS * 1000),
         **producer_properties(settings),
         "transactional.id": settings.slot,
     }

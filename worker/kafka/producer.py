@@ -15,23 +15,19 @@ from typing import Any
 from confluent_kafka import KafkaError
 
 from worker.errors import CommitAborted, CommitUnknown
-from worker.kafka.config import (
-    REQUEST_TIMEOUT_SECONDS,
-    ClientSettings,
-    commit_properties,
-)
+from worker.kafka.config import ClientSettings, commit_properties
 from worker.kafka.consumer import vendor_offsets
 from worker.kafka.faults import Action, Call
-from worker.kafka.sending import SLICE_SECONDS, Failed, Sender
+from worker.kafka.sending import SLICE_SECONDS, Deadline, Failed, Sender
 from worker.records import NextOffset, Output, TopicPartition
 
 #: Bounds of the two steps of an abort, seconds; after that the producer is replaced.
 FLUSH_SECONDS = 5.0
 ABORT_SECONDS = 5.0
 
-#: A commit that took longer may have left a request on its way that ends the next
-#: commit in its place (KAFKA-17754): the next one gets a new producer.
-SUSPICIOUS_SECONDS = 0.5 * REQUEST_TIMEOUT_SECONDS
+#: Share of the time limit of one request. A commit that took longer may have left a
+#: request on its way that ends the next commit in its place (KAFKA-17754).
+SUSPICIOUS_SHARE = 0.5
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,8 +39,8 @@ class ExactlyOnceProducer:
     ----------
     group_metadata
         Proof of membership, asked for anew with every commit.
-    patience
-        How many seconds a call may be repeated; little once the worker is to stop.
+    deadline
+        Given when an attempt began, tells until when it may go on.
 
     Attributes
     ----------
@@ -62,14 +58,16 @@ class ExactlyOnceProducer:
         settings: ClientSettings,
         *,
         group_metadata: Callable[[], Any],
-        patience: Callable[[], float],
+        deadline: Deadline,
     ):
         self._properties = {
             **commit_properties(settings),
             "error_cb": self._on_error,
         }
+        limit_ms = float(self._properties["socket.timeout.ms"])
+        self._suspicious_seconds = SUSPICIOUS_SHARE * limit_ms / 1000
         self._group_metadata = group_metadata
-        self._patience = patience
+        self._deadline = deadline
         self.replaced_count = 0
         self._is_suspect = False
         self._sender = self._connect()
@@ -103,6 +101,7 @@ class ExactlyOnceProducer:
             self._replace()
         started = time.monotonic()
         sender, vendor = self._sender, self._sender.vendor
+        sender.begin()
         try:
             sender.insist(Call.BEGIN, vendor.begin_transaction)
             sender.produce(outputs)
@@ -117,7 +116,7 @@ class ExactlyOnceProducer:
             sender.serve()
         except Failed as failed:
             raise self._recover(failed) from failed
-        if time.monotonic() - started > SUSPICIOUS_SECONDS:
+        if time.monotonic() - started > self._suspicious_seconds:
             self._suspect("slow_commit")
 
     def close(self) -> None:
@@ -172,7 +171,7 @@ class ExactlyOnceProducer:
         threading.Thread(target=old.discard, daemon=True).start()
 
     def _connect(self) -> Sender:
-        sender = Sender(self._properties, self._patience)
+        sender = Sender(self._properties, self._deadline)
         try:
             sender.insist(Call.INIT, sender.vendor.init_transactions, SLICE_SECONDS)
         except Failed as failed:

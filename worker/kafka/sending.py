@@ -30,6 +30,9 @@ _WHEN_OUT_OF_PATIENCE = {
 }
 
 
+Deadline = Callable[[float], float]
+
+
 class Failed(Exception):
     """A call of the client failed for good, and this is what to do about it."""
 
@@ -53,39 +56,43 @@ class Sender:
 
     Parameters
     ----------
-    patience
-        How many seconds a call may be repeated; little once the worker is to stop.
+    deadline
+        Given when an attempt began, tells until when its calls may be repeated: not
+        for long once the worker is to stop. Monotonic seconds.
     """
 
-    def __init__(self, properties: Mapping[str, Any], patience: Callable[[], float]):
+    def __init__(self, properties: Mapping[str, Any], deadline: Deadline):
         self.vendor = Producer(dict(properties))
-        self._patience = patience
+        self._deadline = deadline
+        self._began = time.monotonic()
+
+    def begin(self) -> None:
+        """Begin an attempt: all its calls together share one deadline."""
+        self._began = time.monotonic()
 
     def produce(self, outputs: Sequence[Output]) -> None:
         """Queue the outputs in their order."""
         # By position: keywords cost a third more for each record.
         produce: Callable[..., None] = self.vendor.produce
-        deadline = time.monotonic() + self._patience()
         for topic, value, key, partition, headers, _ in outputs:
             while True:
                 try:
                     produce(topic, value, key, partition, None, None, 0, headers)
                     break
                 except BufferError:
-                    self._make_room(deadline)
+                    self._make_room()
                 except KafkaException as error:
                     raise _failed(Call.PRODUCE, error) from error
 
     def insist(self, call: Call, function: Callable[..., Any], *args: Any) -> None:
         """Call until it works, fails for good, or patience ends."""
-        deadline = time.monotonic() + self._patience()
         while True:
             try:
                 function(*args)
             except KafkaException as error:
                 failed = _failed(call, error)
                 if failed.action is Action.REPEAT:
-                    if time.monotonic() < deadline:
+                    if not self._is_late():
                         continue
                     failed.action = _WHEN_OUT_OF_PATIENCE[call]
                 raise failed from error
@@ -100,16 +107,19 @@ class Sender:
         """Wait for what is on its way; False where some of it still is."""
         return self._deliver(self.vendor.flush, limit_seconds) == 0
 
-    def _make_room(self, deadline: float) -> None:
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._deadline(self._began)
+
+    def _make_room(self) -> None:
         """Wait until something of what is queued has been sent."""
-        if time.monotonic() > deadline:
+        if self._is_late():
             full = KafkaError(KafkaError._QUEUE_FULL)
             raise Failed(Call.PRODUCE, Action.ABORT, full)
         self._deliver(self.vendor.poll, 0.01)
 
     def _deliver(self, function: Callable[[float], int], seconds: float) -> int:
         try:
-            return function(min(seconds, self._patience()))
+            return function(seconds)
         except KafkaException as error:
             # A fatal error is raised by whatever call happens to deliver it.
             raise _failed(Call.PRODUCE, error) from error

@@ -1,0 +1,75 @@
+"""What the loop tells about itself, batch by batch and once a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+
+from worker.loop.assignment import Assignment
+from worker.loop.ports import Consumer
+from worker.metrics import AbortReason, Rebalance, WorkerMetrics
+from worker.pipeline import BatchResult
+from worker.records import TopicPartition
+
+
+class Report:
+    """Feeds the metrics: what is told may depend on the wall clock, nothing else does.
+
+    Parameters
+    ----------
+    now
+        Seconds since 1970.
+    """
+
+    def __init__(self, metrics: WorkerMetrics, now: Callable[[], float] = time.time):
+        self._metrics = metrics
+        self._now = now
+        self._polled_at = now()
+        self._newest_ms: dict[TopicPartition, int] = {}
+
+    def polling(self) -> None:
+        """Note that a poll begins: since the last one the loop was busy."""
+        self._metrics.was_busy(max(0.0, self._now() - self._polled_at))
+
+    def polled(self) -> None:
+        """Note that a poll has returned."""
+        self._polled_at = self._now()
+        self._metrics.polled(self._polled_at)
+
+    def committed(self, result: BatchResult, commit_seconds: float) -> None:
+        """Count a result that was committed, or that had nothing to be committed."""
+        if not result.consumed and not result.replayed:
+            return
+        self._metrics.committed(
+            result,
+            polled_at=self._polled_at,
+            committed_at=self._now(),
+            commit_seconds=commit_seconds,
+        )
+        for place, part in result.parts.items():
+            if part.consumed:
+                self._newest_ms[place] = int(part.timestamps_ms[-1])
+
+    def aborted(self, reason: AbortReason) -> None:
+        """Count a commit that has to be sent again."""
+        self._metrics.aborted(reason)
+
+    def moved(self, event: Rebalance, places: Collection[TopicPartition]) -> None:
+        """Count partitions that came or went."""
+        for place in places:
+            self._newest_ms.pop(place, None)
+        self._metrics.rebalanced(event, places)
+
+    def measure(self, consumer: Consumer, assignment: Assignment) -> None:
+        """Set what is true now: how far behind, how much to restore, how much held."""
+        for place, messages in consumer.lags().items():
+            newest_ms = self._newest_ms.get(place, -1)
+            is_behind = messages > 0 and newest_ms >= 0
+            seconds = max(0.0, self._now() - newest_ms / 1000) if is_behind else 0.0
+            self._metrics.set_lag(place, messages, seconds)
+        positions = consumer.positions()
+        for place, partition in assignment.partitions.items():
+            read = positions.get(place, partition.next_offset)
+            self._metrics.set_restore(place, max(0, partition.live_from - read))
+            state = partition.state
+            self._metrics.set_state(place, state.key_count, state.event_count)
