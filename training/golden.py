@@ -67,7 +67,7 @@ def encode_events(events: EventBatch, schema: EventSchema) -> list[bytes]:
         schema.transaction_id: _json_values(
             schema.field(schema.transaction_id), events.transaction_ids
         ),
-        schema.event_time: format_times(events.event_time_ms),
+        schema.event_time: list(format_times(events.event_time_ms)),
     }
     for name, column in events.columns.items():
         columns[name] = _json_values(schema.field(name), column)
@@ -78,9 +78,11 @@ def encode_events(events: EventBatch, schema: EventSchema) -> list[bytes]:
     ]
 
 
-def _json_values(field: Field, column: Column) -> list[Any]:
+def _json_values(
+    field: Field, column: Sequence[str | None] | NDArray[np.int64]
+) -> list[Any]:
     """Return the values of a column as JSON has them; None where one is missing."""
-    if isinstance(column, list):
+    if not isinstance(column, np.ndarray):
         if field.type == "integer":  # identifies: held as the text of its digits
             return [None if text is None else int(text) for text in column]
         return list(column)
@@ -98,7 +100,7 @@ def _json_number(field: Field, value: int) -> float | str | bool:
     if field.type == "integer" or field.encoding == "minor":
         return value
     if field.encoding == "number":
-        return value / 10**field.decimals
+        return float(value / 10**field.decimals)
     digits = f"{abs(value):0{field.decimals + 1}}"
     whole, fraction = digits[: len(digits) - field.decimals], digits[-field.decimals :]
     sign = "-" if value < 0 else ""

@@ -1,0 +1,20 @@
+"""Where bundle and features meet: a model that is proven to score as it was trained.
+
+Knows no broker and no record beyond the golden ones.
+"""
+
+from worker.scoring.golden import Golden, GoldenRecord, check_golden, make_golden
+from worker.scoring.loading import LoadedModel, deserialise, load_model
+from worker.scoring.scorer import Scorer, describe
+
+__all__ = [
+    "Golden",
+    "GoldenRecord",
+    "LoadedModel",
+    "Scorer",
+    "check_golden",
+    "describe",
+    "deserialise",
+    "load_model",
+    "make_golden",
+]

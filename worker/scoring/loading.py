@@ -1,0 +1,146 @@
+"""A verified bundle becomes a model that may score.
+
+Owns the order of the last checks: nothing is deserialised before the spec in the
+bundle is known to be the one that the model was fitted with.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import warnings
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import joblib
+
+from worker.bundle import Manifest, VerifiedBundle
+from worker.errors import BundleRejected, InvalidConfig
+from worker.features import FeatureTransform, Spec
+from worker.scoring.golden import Golden, check_golden
+from worker.scoring.scorer import Scorer
+
+#: What unpickling bytes is known to raise when they are no pickle, or when a class
+#: that they name is not installed or has changed.
+_LOAD_ERRORS = (
+    pickle.PickleError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    OSError,
+    TypeError,
+    ValueError,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model that has reproduced its golden events here, and what it needs.
+
+    Attributes
+    ----------
+    threshold
+        Payments whose published score reaches it are flagged.
+    """
+
+    version: str
+    spec: Spec
+    transform: FeatureTransform
+    scorer: Scorer
+    threshold: float
+    manifest: Manifest
+
+
+def load_model(bundle: VerifiedBundle) -> LoadedModel:
+    """Load the model of a bundle; call it on the thread that will score.
+
+    1. the spec is read; its fingerprints and features are those of the manifest
+    2. the model is deserialised from the bytes that were verified
+    3. the model can do what scoring needs
+    4. the golden events give the published features and scores
+
+    Raises
+    ------
+    BundleRejected
+        At the first of these steps that fails.
+    """
+    try:
+        return _load(bundle)
+    except BundleRejected as rejected:
+        raise BundleRejected(
+            f"bundle {bundle.version} is rejected: {rejected}"
+        ) from rejected.__cause__
+
+
+def deserialise(raw: bytes) -> Any:
+    """Return the model in verified bytes; this executes what they say.
+
+    Raises
+    ------
+    BundleRejected
+        They are no pickle, or need something that is not installed.
+    """
+    with warnings.catch_warnings():
+        # Differing patch releases are reported, and the golden events decide.
+        warnings.filterwarnings("ignore", message="Trying to unpickle estimator")
+        try:
+            return joblib.load(io.BytesIO(raw))
+        except _LOAD_ERRORS as error:
+            raise BundleRejected(
+                f"model.joblib cannot be loaded ({type(error).__name__}: {error}); "
+                "install what it was made with, or publish it again"
+            ) from error
+
+
+def _load(bundle: VerifiedBundle) -> LoadedModel:
+    spec = _read_spec(bundle.files["transform.toml"])
+    _check_spec(spec, bundle.manifest)
+    golden = Golden.from_json(bundle.files["golden.json"])
+    transform = FeatureTransform(spec)
+    model = deserialise(bundle.files["model.joblib"])
+    scorer = Scorer(model, feature_count=len(spec.feature_names))
+    check_golden(golden, transform, scorer)
+    return LoadedModel(
+        version=bundle.version,
+        spec=spec,
+        transform=transform,
+        scorer=scorer,
+        threshold=bundle.manifest.threshold,
+        manifest=bundle.manifest,
+    )
+
+
+def _read_spec(raw: bytes) -> Spec:
+    try:
+        return Spec.from_toml(raw.decode())
+    except (InvalidConfig, UnicodeDecodeError) as error:
+        raise BundleRejected(f"transform.toml is not usable: {error}") from None
+
+
+def _check_spec(spec: Spec, manifest: Manifest) -> None:
+    """Compare what the spec means here with what it meant to the publisher."""
+    problems = [
+        f"{name} is {found}, the manifest says {expected}"
+        for name, found, expected in (
+            ("the spec's name", spec.name, manifest.spec),
+            ("state_fingerprint", spec.state_fingerprint, manifest.state_fingerprint),
+            (
+                "feature_fingerprint",
+                spec.feature_fingerprint,
+                manifest.feature_fingerprint,
+            ),
+            ("feature_names", spec.feature_names, manifest.feature_names),
+        )
+        if found != expected
+    ]
+    if problems:
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        raise BundleRejected(
+            f"the features have another meaning here:\n{lines}\n"
+            "Train and publish again with this version of the software."
+        )
