@@ -21,7 +21,7 @@ from worker.audit.differences import (
 from worker.audit.fold import FoldedRecords
 from worker.audit.pairing import Answers, Comparison, Verdict
 from worker.audit.report import Finding
-from worker.codec import DeadLetter, ScoreEncoder, origin_header, parse_dead_letter
+from worker.codec import DeadLetter, ScoreEncoder, origin_headers, parse_dead_letter
 from worker.records import Header
 from worker.scoring import LoadedModel
 from worker.scoring.golden import LAST_PLACES, TOLERANCE
@@ -153,12 +153,8 @@ def _differing_scores(
         rows.duplicate,
         rows.incomplete,
     )
-    headers = [
-        [origin_header(*rows.place, offset, digest)]
-        for offset, digest in zip(
-            rows.offsets.tolist(), rows.digests.tolist(), strict=True
-        )
-    ]
+    origins = origin_headers(rows.place, rows.offsets, rows.digests)
+    headers = [[origin] for origin in origins]
     if (values, headers, rows.keys) == (answers.values, answers.headers, answers.keys):
         return []
     tolerance = _LAST_PLACES if model.scorer.is_exact else TOLERANCE
