@@ -67,6 +67,8 @@ def offsets_at(
         No answer in time, or not allowed to know.
     """
     asked = [VendorPartition(*place, time) for place, time in timestamps_ms.items()]
+    if not asked:
+        return {}
 
     def ask() -> list[VendorPartition]:
         return _without_errors(vendor.offsets_for_times(asked, _ATTEMPT_SECONDS))

@@ -1,0 +1,280 @@
+"""Puts the worker together and lets it run until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from worker import __version__
+from worker.bundle import VerifiedBundle, read_bundle
+from worker.codec import Decoder, ScoreEncoder
+from worker.commands.clients import client_settings, reach_of
+from worker.commands.first_start import ensure_started
+from worker.config import Settings
+from worker.errors import ExitCode, Fenced, StateUnusable
+from worker.features import Spec
+from worker.health import Endpoint, Health, metrics_routes
+from worker.kafka.admin import Cluster
+from worker.kafka.at_least_once import AtLeastOnceProducer
+from worker.kafka.consumer import KafkaConsumer
+from worker.kafka.producer import ExactlyOnceProducer
+from worker.loop import (
+    DeadLetterLimit,
+    Limits,
+    Producer,
+    Report,
+    Restoring,
+    Stop,
+    Worker,
+)
+from worker.metrics import ModelFacts, WorkerMetrics, exposition
+from worker.pipeline import DeadLetters, Pipeline, Stage
+from worker.scoring import LoadedModel, load_model
+
+HELP = "score the stream until stopped"
+
+EPILOG = """examples:
+  The first time, say where to begin; it is remembered:
+    FRAUD_START=earliest fraud-worker run --bootstrap-servers broker:9092
+
+  Two workers that share the partitions, each with its own stable name:
+    fraud-worker run --instance 0
+    fraud-worker run --instance 1
+
+SIGTERM and SIGINT finish or abort the open commit and end it with code 0. Started
+again under the same name, it goes on at once where it stopped, with the same state."""
+
+#: How long a fenced worker waits before it ends, seconds: two that a supervisor starts
+#: under one name would else fence each other in turn, and neither would get far.
+FENCED_WAIT_SECONDS = 15.0
+
+#: Largest record that the client produces, bytes; a topic may take less.
+MAX_MESSAGE_BYTES = 1_000_000
+
+_LOG = logging.getLogger(__name__)
+
+
+def add_arguments(_: argparse.ArgumentParser) -> None:
+    """Declare the arguments: there are none but the settings."""
+
+
+def main(_: argparse.Namespace, settings: Settings) -> int:
+    """Run the command."""
+    stop = Stop()
+    with _signals(stop), ExitStack() as closing:
+        try:
+            _run(settings, stop, closing)
+        except Fenced:
+            _LOG.warning("fenced", extra={"wait_seconds": FENCED_WAIT_SECONDS})
+            stop.wait(FENCED_WAIT_SECONDS)
+            raise
+    _LOG.info("stopped")
+    return ExitCode.OK
+
+
+def _run(settings: Settings, stop: Stop, closing: ExitStack) -> None:
+    """Start everything in the order in which it can fail, then work.
+
+    1. the bundle is verified, before anything is promised to anybody
+    2. the topics are checked and the group has a start; meanwhile the model is loaded
+    3. metrics and probes are served
+    4. the loop runs
+    """
+    health = Health()
+    probes = _serve_probes(settings, health, closing)
+    bundle = read_bundle(settings.models_dir)
+    health.bundle_verified()
+    with ThreadPoolExecutor(1, "connect") as pool:
+        # The broker may take a second to hand out a producer's id.
+        connecting = pool.submit(_connect, settings, bundle, stop)
+        # Here, because the model scores on the thread that loads it.
+        model = load_model(bundle)
+        model.transform.warm_up()
+        broker = connecting.result()
+    health.model_ready()
+    metrics = WorkerMetrics(
+        _facts_of(bundle), app_version=__version__, topics=[settings.transactions_topic]
+    )
+    served = _serve_metrics(settings, metrics, closing)
+    worker = Worker(
+        broker.consumer,
+        broker.producer,
+        _pipeline(settings, model, broker.max_message_bytes),
+        restoring=_restoring(settings, model),
+        report=Report(metrics),
+        limits=_limits(settings),
+        stop=stop,
+    )
+    health.watch(metrics)
+    # What is alive now stays so: the collector need never look at it again.
+    gc.collect()
+    gc.freeze()
+    _LOG.info("started", extra={"model": bundle.version, **probes, **served})
+    worker.run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Broker:
+    consumer: KafkaConsumer
+    producer: Producer
+    max_message_bytes: int
+
+
+def _connect(settings: Settings, bundle: VerifiedBundle, stop: Stop) -> _Broker:
+    """Check the topics, start the group if need be, and take this worker's place."""
+    clients = client_settings(settings)
+    spec = Spec.from_toml(bundle.files["transform.toml"].decode())
+    with Cluster(clients) as cluster:
+        places = cluster.partitions(settings.transactions_topic)
+        _check_topics(settings, cluster, len(places))
+        ensure_started(settings, spec, cluster, places)
+        max_bytes = _max_message_bytes(settings, cluster)
+    consumer = KafkaConsumer(
+        clients,
+        topics=[settings.transactions_topic],
+        delay_seconds=settings.commit_interval_seconds,
+    )
+    producer: Producer
+    if settings.guarantee == "exactly-once":
+        producer = ExactlyOnceProducer(
+            clients, group_metadata=consumer.group_metadata, deadline=stop.deadline
+        )
+    else:
+        producer = AtLeastOnceProducer(
+            clients, commit_offsets=consumer.commit, deadline=stop.deadline
+        )
+    return _Broker(consumer, producer, max_bytes)
+
+
+def _check_topics(settings: Settings, cluster: Cluster, partition_count: int) -> None:
+    """Refuse topics whose partitions do not match.
+
+    Raises
+    ------
+    StateUnusable
+        A topic is missing, or a score could not go to the partition of its payment.
+    """
+    for topic in (settings.scores_topic, settings.dead_letters_topic):
+        count = len(cluster.partitions(topic))
+        missing = topic if not count else settings.transactions_topic
+        if not count or not partition_count:
+            raise StateUnusable(
+                f"there is no topic {missing}. `fraud-worker topics` creates what is "
+                "missing, or prints the commands."
+            )
+        if count != partition_count:
+            raise StateUnusable(
+                f"{topic} has {count} partitions and {settings.transactions_topic} "
+                f"{partition_count}: an answer goes to the partition of its record, so "
+                "the counts must be equal. If partitions were added, keys have moved "
+                "away from their history; start a new group on new topics."
+            )
+
+
+def _max_message_bytes(settings: Settings, cluster: Cluster) -> int:
+    """Return the largest dead letter that the topic takes."""
+    if settings.guarantee == "at-least-once":
+        # Brokers without transactions need not know this question either.
+        return MAX_MESSAGE_BYTES
+    topic = cluster.topics([settings.dead_letters_topic])[settings.dead_letters_topic]
+    limit = (topic.config or {}).get("max.message.bytes")
+    return min(MAX_MESSAGE_BYTES, int(limit)) if limit else MAX_MESSAGE_BYTES
+
+
+def _pipeline(
+    settings: Settings, model: LoadedModel, max_message_bytes: int
+) -> Pipeline:
+    threshold = model.threshold if settings.threshold is None else settings.threshold
+    stage = Stage(
+        decoder=Decoder(model.spec.schema),
+        transform=model.transform,
+        scorer=model.scorer,
+        encoder=ScoreEncoder(threshold, model.version),
+        scores_topic=settings.scores_topic,
+        dead_letters=DeadLetters(
+            topic=settings.dead_letters_topic,
+            stage=model.spec.entities[0].name,
+            app_version=__version__,
+            model_version=model.version,
+            max_message_bytes=max_message_bytes,
+        ),
+    )
+    return Pipeline({settings.transactions_topic: stage})
+
+
+def _restoring(settings: Settings, model: LoadedModel) -> Restoring:
+    return Restoring(
+        new_state=lambda _: model.transform.new_state(
+            max_keys=settings.max_keys, max_events=settings.max_events
+        ),
+        reach=reach_of(model.spec),
+        cold_start=settings.cold_start,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        max_batch=settings.max_batch,
+        dead_letters=DeadLetterLimit(
+            max_ratio=settings.dead_letter_ratio,
+            max_consecutive=settings.dead_letter_consecutive,
+        ),
+    )
+
+
+def _facts_of(bundle: VerifiedBundle) -> ModelFacts:
+    files = bundle.manifest.files
+    return ModelFacts(
+        version=bundle.version,
+        model_sha256=files["model.joblib"].sha256,
+        transform_sha256=files["transform.toml"].sha256,
+        trained_until=bundle.manifest.data_window.last_ms / 1000,
+    )
+
+
+def _serve_probes(
+    settings: Settings, health: Health, closing: ExitStack
+) -> dict[str, int]:
+    if settings.health_port < 0:
+        return {}
+    endpoint = Endpoint(
+        settings.health_address,
+        settings.health_port,
+        health.routes(),
+        setting="FRAUD_HEALTH_PORT",
+    )
+    closing.callback(endpoint.close)
+    return {"health_port": endpoint.port}
+
+
+def _serve_metrics(
+    settings: Settings, metrics: WorkerMetrics, closing: ExitStack
+) -> dict[str, int]:
+    if settings.metrics_port < 0:
+        return {}
+    endpoint = Endpoint(
+        settings.metrics_address,
+        settings.metrics_port,
+        metrics_routes(exposition(metrics)),
+        setting="FRAUD_METRICS_PORT",
+    )
+    closing.callback(endpoint.close)
+    return {"metrics_port": endpoint.port}
+
+
+@contextmanager
+def _signals(stop: Stop) -> Iterator[None]:
+    """Let SIGTERM and SIGINT ask for an end, and nothing more."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda *_: stop.request()) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
