@@ -80,18 +80,21 @@ def by_partition(records: RecordBatch) -> tuple[RecordBatch, list[Span]]:
     records
         Of one topic; at least one.
     """
+    topic = records.topics[0]
     partitions = np.fromiter(records.partitions, np.int64, len(records))
-    spans = _spans(records.topics[0], partitions)
-    if len({span.place for span in spans}) == len(spans):
-        return records, spans
-    order = np.argsort(partitions, kind="stable")
-    return pick(records, order.tolist()), _spans(records.topics[0], partitions[order])
-
-
-def _spans(topic: str, partitions: NDArray[np.int64]) -> list[Span]:
-    changes = np.flatnonzero(partitions[1:] != partitions[:-1]) + 1
-    edges = [0, *changes.tolist(), len(partitions)]
-    return [
+    firsts = _firsts(partitions)
+    if len(firsts) > 1 and len(np.unique(partitions[firsts])) < len(firsts):
+        order = np.argsort(partitions, kind="stable")
+        records, partitions = pick(records, order.tolist()), partitions[order]
+        firsts = _firsts(partitions)
+    edges = [*firsts.tolist(), len(partitions)]
+    return records, [
         Span(TopicPartition(topic, int(partitions[first])), first, last)
         for first, last in pairwise(edges)
     ]
+
+
+def _firsts(partitions: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Return the rows at which another partition begins, the first row included."""
+    changes = np.flatnonzero(partitions[1:] != partitions[:-1])
+    return np.concatenate(([0], changes + 1))
