@@ -12,6 +12,7 @@ from worker.codec.headers import (
     Origin,
     dead_letter_headers,
     origin_header,
+    origin_headers,
     parse_dead_letter,
     parse_origin,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "dead_letter_schema",
     "format_times",
     "origin_header",
+    "origin_headers",
     "parse_dead_letter",
     "parse_origin",
     "parse_times",

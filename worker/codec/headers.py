@@ -8,7 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
 
 from worker.records import Header, Reason, TopicPartition
 
@@ -32,6 +37,9 @@ DEAD_LETTER_HEADERS = {
 
 _LARGEST_PARTITION = 2**31 - 1
 _LARGEST_OFFSET = 2**63 - 1
+
+#: Bytes of an offset, a slash, a digest and a line feed.
+_LONGEST_TAIL = 19 + 1 + 16 + 1
 
 _NUMBER = r"(?:0|[1-9][0-9]{0,18})"
 _ORIGIN_PATTERN = re.compile(
@@ -80,6 +88,19 @@ def origin_header(topic: str, partition: int, offset: int, digest: int) -> Heade
     ('origin', b'transactions/3/8412/9f86d081884c7d65')
     """
     return ORIGIN, f"{topic}/{partition}/{offset}/{digest:016x}".encode()
+
+
+def origin_headers(
+    place: TopicPartition, offsets: NDArray[np.int64], digests: NDArray[np.uint64]
+) -> list[Header]:
+    """Return the headers of n scores from one partition: `origin_header`, faster."""
+    if not len(offsets):
+        return []
+    prefix = np.frombuffer(f"{place.topic}/{place.partition}/".encode(), np.uint8)
+    buffer = np.empty(len(offsets) * (len(prefix) + _LONGEST_TAIL), np.uint8)
+    size = _write_origins(prefix, offsets, digests, buffer)
+    values = buffer[: size - 1].tobytes().split(b"\n")
+    return list(zip(repeat(ORIGIN), values, strict=False))
 
 
 def parse_origin(value: bytes) -> Origin:
@@ -158,6 +179,41 @@ def _number(found: dict[str, str], name: str) -> int:
     if not _NUMBER_PATTERN.fullmatch(found[name]):
         raise ValueError(f"{name} is not a number")
     return int(found[name])
+
+
+@njit(cache=True)
+def _write_origins(
+    prefix: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    digests: NDArray[np.uint64],
+    buffer: NDArray[np.uint8],
+) -> int:
+    """Write an origin and a line feed for each row; return the bytes written."""
+    at = 0
+    for row in range(len(offsets)):
+        for byte in prefix:
+            buffer[at] = byte
+            at += 1
+        at = _write_offset(buffer, at, offsets[row])
+        for place in range(16):
+            digit = (digests[row] >> np.uint64(60 - 4 * place)) & np.uint64(15)
+            buffer[at + place] = digit + (48 if digit < 10 else 87)
+        buffer[at + 16] = 10
+        at += 17
+    return at
+
+
+@njit(cache=True)
+def _write_offset(buffer: NDArray[np.uint8], at: int, offset: int) -> int:
+    """Write an offset and a slash; return the place behind them."""
+    width, rest = 1, offset // 10
+    while rest:
+        width, rest = width + 1, rest // 10
+    for place in range(at + width - 1, at - 1, -1):
+        buffer[place] = 48 + offset % 10
+        offset //= 10
+    buffer[at + width] = 47
+    return at + width + 1
 
 
 def _text(value: bytes) -> str:

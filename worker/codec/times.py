@@ -23,6 +23,10 @@ END_MS = 4_102_444_800_000
 #: Milliseconds have three digits behind the second; further ones are cut off.
 _FRACTION_UNITS = (100, 10, 1)
 
+#: Days from 0000-03-01 to 1970-01-01, and days in 400 years.
+_EPOCH = 719_468
+_CYCLE = 146_097
+
 _TEXT_CODES = code_table(None, Reason.BAD_TIME, Reason.TIME_WITHOUT_OFFSET)
 _SPAN_CODES = code_table(None, Reason.OUT_OF_RANGE, Reason.TIME_UNIT)
 
@@ -197,13 +201,13 @@ def _digit(buffer: NDArray[np.uint8], at: int) -> int:
 def _days_before(year: int, month: int) -> int:
     """Days from 1970-01-01 to the first of a month; month 13 is the next January.
 
-    Counted in years that begin in March, so that the leap day comes last in each.
+    Counted in years that begin in March, so that a leap day is the last of its year.
     """
     shifted = year * 12 + month - 3
     years, months = shifted // 12, shifted % 12
     leap_days = years // 4 - years // 100 + years // 400
     # 153 days in any five months from March, August or January on.
-    return years * 365 + leap_days + (153 * months + 2) // 5 - 719_468
+    return years * 365 + leap_days + (153 * months + 2) // 5 - _EPOCH
 
 
 @njit(cache=True)
@@ -211,46 +215,43 @@ def _format_all(ms: NDArray[np.int64], buffer: NDArray[np.uint8]) -> int:
     """Write each time and a line feed; return the bytes written."""
     at = 0
     for row in range(len(ms)):
-        days, milli = ms[row] // 86_400_000, ms[row] % 86_400_000
-        at = _write_date(buffer, at, days)
+        day, milli = ms[row] // 86_400_000, ms[row] % 86_400_000
         second = milli // 1000
-        for value, before in (
-            (second // 3600, 84),  # "T"
-            (second // 60 % 60, 58),  # ":"
-            (second % 60, 58),
-        ):
-            buffer[at] = before
-            at = _write(buffer, at + 1, value, 2)
-        if milli % 1000:
-            buffer[at] = 46  # "."
-            at = _write(buffer, at + 1, milli % 1000, 3)
+        milli -= second * 1000
+        _write_date(buffer, at, day)
+        _write_pair(buffer, at + 10, second // 3600, 84)  # "T"
+        _write_pair(buffer, at + 13, second // 60 % 60, 58)  # ":"
+        _write_pair(buffer, at + 16, second % 60, 58)
+        at += 19
+        if milli:
+            _write_pair(buffer, at, milli // 10, 46)  # "."
+            buffer[at + 3] = 48 + milli % 10
+            at += 4
         buffer[at], buffer[at + 1] = 90, 10  # "Z", line feed
         at += 2
     return at
 
 
 @njit(cache=True)
-def _write_date(buffer: NDArray[np.uint8], at: int, days: int) -> int:
-    """Write `YYYY-MM-DD`; return the place behind it."""
-    year = 1970 + days * 400 // 146_097  # right, or one year off
-    while _days_before(year + 1, 1) <= days:
-        year += 1
-    while _days_before(year, 1) > days:
-        year -= 1
-    month = 1
-    while _days_before(year, month + 1) <= days:
-        month += 1
-    at = _write(buffer, at, year, 4)
-    buffer[at] = 45  # "-"
-    at = _write(buffer, at + 1, month, 2)
-    buffer[at] = 45
-    return _write(buffer, at + 1, days - _days_before(year, month) + 1, 2)
+def _write_date(buffer: NDArray[np.uint8], at: int, day: int) -> None:
+    """Write `YYYY-MM-DD` of a day since 1970: the reverse of `_days_before`."""
+    day += _EPOCH
+    cycle = day // _CYCLE
+    day -= cycle * _CYCLE
+    year = (day - day // 1_460 + day // 36_524 - day // (_CYCLE - 1)) // 365
+    day -= year * 365 + year // 4 - year // 100
+    month = (5 * day + 2) // 153
+    day -= (153 * month + 2) // 5
+    year += cycle * 400 + (month >= 10)
+    _write_pair(buffer, at + 1, year % 100, 48 + year // 100 % 10)
+    buffer[at] = 48 + year // 1000
+    _write_pair(buffer, at + 4, month + 3 if month < 10 else month - 9, 45)  # "-"
+    _write_pair(buffer, at + 7, day + 1, 45)
 
 
 @njit(cache=True)
-def _write(buffer: NDArray[np.uint8], at: int, value: int, width: int) -> int:
-    """Write digits with leading zeros; return the place behind them."""
-    for place in range(at + width - 1, at - 1, -1):
-        buffer[place] = 48 + value % 10
-        value //= 10
-    return at + width
+def _write_pair(buffer: NDArray[np.uint8], at: int, value: int, before: int) -> None:
+    """Write a character, then two digits."""
+    buffer[at] = before
+    buffer[at + 1] = 48 + value // 10
+    buffer[at + 2] = 48 + value % 10

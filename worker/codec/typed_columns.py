@@ -189,7 +189,7 @@ def _to_integers(column: NDArray[Any], codes: Codes) -> NDArray[np.int64]:
 def _read_list(values: list[Any], kind: str) -> _Typed:
     codes = np.zeros(len(values), np.uint8)
     types = set(map(type, values))
-    if float in types:  # NaN is how data frames write None
+    if types & {float, Decimal}:  # NaN is how data frames write None
         values = [None if value != value else value for value in values]  # noqa: PLR0124
         types = set(map(type, values))
     if not types <= {type(None), *_LIST_TYPES[kind]}:
@@ -198,7 +198,7 @@ def _read_list(values: list[Any], kind: str) -> _Typed:
             if value is not None and type(value) not in allowed:
                 codes[row] = _WRONG_TYPE
         values = _without(values, codes)
-    if int in types and kind != "decimal":
+    if int in types:
         values = _limit_integers(values, codes)
     if kind == "text":
         values = [str(value) if type(value) is int else value for value in values]

@@ -1,0 +1,129 @@
+"""Scores are rounded once, decided as published, and written as declared."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.codec_builders import EVENT_TIME_MS
+from worker.codec import ScoreEncoder, ScoreReason, published_scores
+from worker.errors import BundleRejected
+from worker.records import EventBatch
+
+
+def events(count: int) -> EventBatch:
+    ids = [str(number) for number in range(count)]
+    return EventBatch(ids, np.arange(count) + EVENT_TIME_MS, {})
+
+
+def encode(scores: list[float], **options: Any) -> list[dict[str, Any]]:
+    none = np.zeros(len(scores), np.bool_)
+    encoder = ScoreEncoder(options.pop("threshold", 0.62), "2018-07-31.1")
+    flags = [
+        np.array(options.pop(n, none)) for n in ("late", "duplicate", "incomplete")
+    ]
+    values = encoder.encode(events(len(scores)), np.array(scores), *flags, **options)
+    return [json.loads(value) for value in values]
+
+
+def test_a_score_in_full() -> None:
+    none = np.zeros(1, np.bool_)
+
+    (value,) = ScoreEncoder(0.62, "2018-07-31.1").encode(
+        EventBatch(["8412"], np.array([EVENT_TIME_MS]), {}),
+        np.array([0.9731]),
+        none,
+        none,
+        none,
+    )
+
+    assert value == (
+        b'{"transaction_id":"8412","event_time":"2018-07-25T00:00:31Z","score":0.9731,'
+        b'"flagged":true,"threshold":0.62,"model_version":"2018-07-31.1"}'
+    )
+
+
+def test_scores_are_published_with_nine_digits() -> None:
+    assert [row["score"] for row in encode([0.1234567894999, 1e-10, 1.0, 0.0])] == [
+        0.123456789,
+        0.0,
+        1.0,
+        0.0,
+    ]
+
+
+def test_a_score_of_nothing_has_no_sign() -> None:
+    assert str(published_scores(np.array([-0.0]))[0]) == "0.0"
+
+
+def test_the_published_score_decides() -> None:
+    just_below = 0.62 - 1e-12
+
+    assert [row["flagged"] for row in encode([just_below, 0.619999999, 0.62])] == [
+        True,
+        False,
+        True,
+    ]
+
+
+def test_the_decision_can_be_asked_for() -> None:
+    encoder = ScoreEncoder(0.62, "v")
+
+    assert encoder.flag(np.array([0.62 - 1e-12, 0.619])).tolist() == [True, False]
+
+
+def test_flags_are_written_where_there_are_any_in_one_order() -> None:
+    bits = np.arange(8)
+    rows = encode(
+        [0.5] * 8, late=bits & 1 > 0, duplicate=bits & 2 > 0, incomplete=bits & 4 > 0
+    )
+
+    assert [row.get("flags") for row in rows] == [
+        None,
+        ["late"],
+        ["duplicate"],
+        ["late", "duplicate"],
+        ["state_incomplete"],
+        ["late", "state_incomplete"],
+        ["duplicate", "state_incomplete"],
+        ["late", "duplicate", "state_incomplete"],
+    ]
+
+
+def test_reasons_are_written_where_they_are_given() -> None:
+    reasons = [[ScoreReason("amount", 57.16), ScoreReason("amount_mean", None)], None]
+
+    first, second = encode([0.9, 0.1], reasons=reasons)
+
+    assert first["reasons"] == [
+        {"feature": "amount", "value": 57.16},
+        {"feature": "amount_mean", "value": None},
+    ]
+    assert "reasons" not in second
+
+
+@pytest.mark.parametrize(
+    "text", ["\n", '"', "\\", "\x00", "é", "😀", "\u2028", "a\nb\n"]
+)
+def test_ids_of_any_text_stay_on_their_row(text: str) -> None:
+    none = np.zeros(3, np.bool_)
+    batch = EventBatch(["1", text, "3"], np.full(3, EVENT_TIME_MS), {})
+
+    values = ScoreEncoder(0.5, "v").encode(batch, np.zeros(3), none, none, none)
+
+    assert [json.loads(value)["transaction_id"] for value in values] == ["1", text, "3"]
+
+
+@pytest.mark.parametrize(
+    "score", [float("nan"), float("inf"), -float("inf"), -1e-8, 1.00000001]
+)
+def test_what_is_no_probability_is_never_published(score: float) -> None:
+    with pytest.raises(BundleRejected, match=r"model 2018-07-31\.1"):
+        encode([0.5, score])
+
+
+def test_no_events_are_no_values() -> None:
+    assert encode([]) == []
