@@ -31,8 +31,8 @@ $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed"; exit 1; }
 	@echo "Installing the pinned packages into $(VENV) (a minute or two, once) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install -q -c constraints.txt setuptools
-	@$(BIN)/pip install -q -c constraints.txt --no-build-isolation -e '.[dev]'
+	@$(BIN)/pip install -qq -c constraints.txt setuptools
+	@$(BIN)/pip install -qq -c constraints.txt --no-build-isolation -e '.[dev]'
 	@touch $@
 
 # Without Java or Maven the tests that need Kafka are skipped, but never in CI.
