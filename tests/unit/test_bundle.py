@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from tests.bundle_builders import make_keys
 from worker.bundle import (
     DataWindow,
     FileEntry,
@@ -70,25 +69,6 @@ def models(tmp_path: Path) -> Path:
 def keys(tmp_path: Path) -> Callable[[str], tuple[Path, Path]]:
     """Makes a pair of key files, as the documentation says, by openssl's format."""
     return lambda name: make_keys(tmp_path / name)
-
-
-def make_keys(stem: Path) -> tuple[Path, Path]:
-    key = ed25519.Ed25519PrivateKey.generate()
-    private, public = stem.with_suffix(".key"), stem.with_suffix(".pub")
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    public.write_bytes(
-        key.public_key().public_bytes(
-            serialization.Encoding.PEM,
-            serialization.PublicFormat.SubjectPublicKeyInfo,
-        )
-    )
-    return private, public
 
 
 class Evil:
