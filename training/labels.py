@@ -200,19 +200,19 @@ def label_history(
     label_numbers = np.fromiter(label_ids, np.int64, len(labels.transaction_ids))
     fits = label_numbers >= 0
     # By id, not by row: a repeated transaction is as fraudulent as the first.
+    labels_by_id = np.bincount(label_numbers[fits], minlength=len(ids))
     fraud_by_id = np.zeros(len(ids), np.bool_)
     fraud_by_id[label_numbers[fits]] = labels.fraud[fits]
     time_by_id = np.full(len(ids), MISSING)
     time_by_id[label_numbers[fits]] = labels.label_time_ms[fits]
     fraud, label_time_ms = fraud_by_id[numbers], time_by_id[numbers]
-    labelled = np.isin(numbers, label_numbers)
     report = LabelReport(
         labels=len(fits),
         transactions=len(events),
-        labelled=int(labelled.sum()),
+        labelled=int((labels_by_id[numbers] > 0).sum()),
         frauds=int(fraud.sum()),
         unknown=int((~fits).sum()),
-        repeated=int(fits.sum()) - len(np.unique(label_numbers[fits])),
+        repeated=int((labels_by_id[labels_by_id > 1] - 1).sum()),
         delays_ms=(label_time_ms - events.event_time_ms)[label_time_ms != MISSING],
         rejections=labels.rejections,
     )

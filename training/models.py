@@ -16,6 +16,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from worker.features import Spec
 from worker.features.declarations import EventFeature
@@ -77,12 +78,13 @@ MODEL_KINDS: tuple[ModelKind, ...] = get_args(ModelKind)
 def fit_model(
     kind: ModelKind, X: Floats, fraud: NDArray[np.bool_], *, seed: int
 ) -> Any:
-    """Fit a model; it will score with one thread, as the worker does."""
-    model = make_model(kind, seed=seed).fit(X, fraud)
-    if kind == "random-forest":
-        # Threads would add up the trees' votes in an order of their own.
-        model.set_params(n_jobs=1)
-    return model
+    """Fit a model.
+
+    OpenMP gets one thread: where other processes keep the cores busy, its threads wait
+    for each other, and a fit of one second took three minutes.
+    """
+    with threadpool_limits(limits=1):
+        return make_model(kind, seed=seed).fit(X, fraud)
 
 
 def binning_notices(spec: Spec, X: Floats) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-#: Takes the number of rows done so far and the number of all.
+#: Takes the number of steps done so far and the number of all.
 ProgressCallback = Callable[[int, int], None]
 
 #: Seconds between two lines in a log, and between two updates of a terminal's line.
@@ -23,6 +23,7 @@ def quiet(done: int, total: int) -> None:
 def shown(
     what: str,
     *,
+    unit: str = "rows",
     stream: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[ProgressCallback]:
@@ -30,14 +31,17 @@ def shown(
 
     A terminal sees one line that changes, anything else a line now and then.
     """
-    line = _Line(what, stream or sys.stderr, clock)
+    line = _Line(what, unit, stream or sys.stderr, clock)
     yield line.update
     line.finish()
 
 
 class _Line:
-    def __init__(self, what: str, stream: TextIO, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, what: str, unit: str, stream: TextIO, clock: Callable[[], float]
+    ) -> None:
         self._what = what
+        self._unit = unit
         self._stream = stream
         self._clock = clock
         self._terminal = stream.isatty()
@@ -51,12 +55,12 @@ class _Line:
         if now - self._shown >= self._pause:
             self._shown = now
             share = done / total if total else 1.0
-            self._write(f"{self._what}: {share:.0%} of {total:,} rows")
+            self._write(f"{self._what}: {share:.0%} of {total:,} {self._unit}")
 
     def finish(self) -> None:
         seconds = self._clock() - self._began
-        rows = f"{self._done:,} rows in " if self._done else ""
-        self._write(f"{self._what}: {rows}{seconds:.1f} s")
+        done = f"{self._done:,} {self._unit} in " if self._done else ""
+        self._write(f"{self._what}: {done}{seconds:.1f} s")
         if self._terminal:
             self._stream.write("\n")
 

@@ -64,6 +64,15 @@ class LabelledHistory:
     fraud: Flags
     known_ms: Integers
 
+    def take(self, rows: slice) -> LabelledHistory:
+        """Return the history of those rows."""
+        return LabelledHistory(
+            self.event_time_ms[rows],
+            self.customer[rows],
+            self.fraud[rows],
+            self.known_ms[rows],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Windows:
@@ -229,6 +238,11 @@ def period(first_ms: int, until_ms: int) -> str:
     if first_ms % DAY_MS or until_ms % DAY_MS:
         return f"{moment(first_ms)}..{moment(until_ms)}"
     return f"{_utc(first_ms):%Y-%m-%d}..{_utc(until_ms - 1):%Y-%m-%d}"
+
+
+def last_day(until_ms: int) -> str:
+    """Return the date of the last instant before `until_ms`, in UTC."""
+    return f"{_utc(until_ms - 1):%Y-%m-%d}"
 
 
 def _utc(time_ms: int) -> dt.datetime:

@@ -1,0 +1,1 @@
+"""The commands of fraud-train: each declares its arguments, calls, and prints."""

@@ -1,0 +1,150 @@
+"""Arguments that several commands share, and their types.
+
+Imports nothing heavy: `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+Parser: TypeAlias = argparse.ArgumentParser
+#: argparse has no public name for what `add_subparsers` returns.
+Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001
+Run: TypeAlias = Callable[[argparse.Namespace], int]
+
+#: Formats that history is read from.
+FILES = "Parquet, CSV or JSON lines (.parquet .csv .jsonl, the last two also .gz)"
+
+
+def add_command(
+    subparsers: Subparsers, name: str, run: Run, *, summary: str, text: str
+) -> Parser:
+    """Add a command; the text below its options is printed as it stands."""
+    parser = subparsers.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=textwrap.dedent(text).strip("\n"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_spec(parser: Parser) -> None:
+    """Add --spec."""
+    parser.add_argument(
+        "--spec",
+        required=True,
+        metavar="S",
+        help="spec of fields and features: a TOML file, or `book` or `customer`, "
+        "which ship with this package",
+    )
+
+
+def add_transactions(parser: Parser) -> None:
+    """Add --transactions and --column."""
+    parser.add_argument(
+        "--transactions", type=Path, required=True, metavar="F", help=FILES
+    )
+    parser.add_argument(
+        "--column",
+        type=pair,
+        action="append",
+        default=[],
+        metavar="FIELD=NAME",
+        help="the file's name for a field, where it differs; may be repeated",
+    )
+
+
+def add_protocol(parser: Parser) -> None:
+    """Add --labels, and how history is split, learnt from and evaluated."""
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        required=True,
+        metavar="F",
+        help="file with the transaction's id, `fraud` and perhaps `label_time`; "
+        "may be the same file",
+    )
+    parser.add_argument(
+        "--model",
+        choices=["hgb", "logistic", "random-forest"],
+        default="hgb",
+        help="kind of model (default: %(default)s, gradient-boosted trees)",
+    )
+    parser.add_argument(
+        "--train-until",
+        type=until_ms,
+        metavar="T",
+        help="last day of training, or the instant before which it ends (default: as "
+        "late as the data allow)",
+    )
+    parser.add_argument("--train-days", type=int, default=7, help="(default: 7)")
+    parser.add_argument("--test-days", type=int, default=7, help="(default: 7)")
+    parser.add_argument(
+        "--label-delay",
+        type=duration_ms,
+        default="7d",
+        metavar="D",
+        help="how long a fraud takes to be confirmed: the gap between training and "
+        "evaluation (default: 7d)",
+    )
+    parser.add_argument(
+        "--alert-budget",
+        type=int,
+        default=100,
+        metavar="N",
+        help="flagged transactions a day that people can look at; decides the "
+        "threshold (default: 100)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
+    parser.add_argument(
+        "--handbook-figures",
+        action="store_true",
+        help="print the Handbook's published figures beside ours; only its own data "
+        "and weeks make them comparable",
+    )
+
+
+def add_models(parser: Parser) -> None:
+    """Add --models."""
+    parser.add_argument(
+        "--models",
+        type=Path,
+        default=Path("models"),
+        metavar="DIR",
+        help="directory of the bundles (default: models)",
+    )
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Read FIELD=NAME."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=NAME")
+    return name, value
+
+
+def duration_ms(text: str) -> int:
+    """Read a duration such as 7d, in milliseconds."""
+    from worker.features.durations import parse_duration_ms
+
+    try:
+        return parse_duration_ms(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def until_ms(text: str) -> int:
+    """Read a date, which is included, or an instant, which is not."""
+    from training.split import parse_until_ms
+
+    try:
+        return parse_until_ms(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

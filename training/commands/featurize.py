@@ -1,0 +1,59 @@
+"""fraud-train featurize."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from training.commands.arguments import (
+    Subparsers,
+    add_command,
+    add_spec,
+    add_transactions,
+)
+from worker.errors import ExitCode
+
+_TEXT = """
+Writes transaction_id and one column for each feature of the spec, in order of event
+time, computed by the same code that the worker runs on the stream. A missing value is
+null. Rows that are no transaction by the spec are reported and left out.
+
+examples:
+  fraud-train featurize --spec book --transactions data/transactions.parquet \\
+      --out features.parquet
+  fraud-train featurize --spec my.toml --transactions payments.csv.gz \\
+      --column event_time=tx_datetime --column amount=TX_AMOUNT --out features.parquet
+"""
+
+
+def add(subparsers: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        subparsers,
+        "featurize",
+        run,
+        summary="write the features of a history, as the worker would compute them",
+        text=_TEXT,
+    )
+    add_spec(parser)
+    add_transactions(parser)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="F", help="Parquet file to write"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read, transform, write."""
+    from training.commands.inputs import read_events, read_spec
+    from training.featurize import write_features
+    from training.progress import shown
+
+    spec = read_spec(args.spec)
+    events = read_events(args, spec)
+    with shown("computing features") as progress:
+        write_features(args.out, spec, events, progress=progress)
+    count = len(spec.feature_names)
+    print(f"{len(events):,} rows with {count} features", file=sys.stderr)
+    print(args.out)
+    return ExitCode.OK
