@@ -154,3 +154,46 @@ def test_state_is_freed_as_time_passes() -> None:
 
     assert largest <= 4 * 500
     assert state.event_count <= 4 * 500
+
+
+@settings(max_examples=200)
+@given(logs(), st.data())
+def test_a_snapshot_taken_in_slices_restores_the_state(
+    log: list[Row], data: st.DataObject
+) -> None:
+    """Slices of different offsets, a replay from the first, and every later row.
+
+    log      0 ....... o1 ... o2 .... o3 ....... end
+    slices             |slots |slots  |slots
+    replay             |----------------------->  each key from its own slice on
+    """
+    batch = batch_of(log)
+    whole = TRANSFORM.transform(batch)
+    cuts = data.draw(st.lists(st.integers(0, len(log)), min_size=1, max_size=4))
+    cuts.sort()
+    state, slices, done, first_slot, watermark_ms = (
+        TRANSFORM.new_state(),
+        [],
+        0,
+        0,
+        None,
+    )
+    for cut in cuts:
+        TRANSFORM.transform(batch.take(slice(done, cut)), state)
+        watermark_ms = state.watermark_ms if watermark_ms is None else watermark_ms
+        last_slot = 10**6 if cut is cuts[-1] else first_slot + 1
+        slices.append(state.copy_out(first_slot, last_slot, cut))
+        first_slot, done = first_slot + 1, cut
+
+    restored = TRANSFORM.new_state()
+    assert watermark_ms is not None
+    restored.start_at(watermark_ms)
+    for state_slice in slices:
+        restored.take_in(state_slice)
+    replayed = np.arange(cuts[0], len(log))
+    rows = TRANSFORM.transform(
+        batch.take(slice(cuts[0], len(log))), restored, offsets=replayed
+    )
+
+    after = cuts[-1]
+    assert whole.X[after:].tobytes() == rows.X[after - cuts[0] :].tobytes()

@@ -5,7 +5,14 @@ Pure: numpy, numba and the standard library. Knows no broker, clock, metric or m
 
 from worker.features.digest import row_digests
 from worker.features.spec import Spec
-from worker.features.state import FeatureState
+from worker.features.state import FeatureState, StateSlice
 from worker.features.transform import FeatureRows, FeatureTransform
 
-__all__ = ["FeatureRows", "FeatureState", "FeatureTransform", "Spec", "row_digests"]
+__all__ = [
+    "FeatureRows",
+    "FeatureState",
+    "FeatureTransform",
+    "Spec",
+    "StateSlice",
+    "row_digests",
+]

@@ -30,6 +30,7 @@ from worker.features.layout import (
     EVENTS,
     FIRST_EDGE,
     FIRST_HEAD,
+    FOLDED_UNTIL,
     HEAD,
     ID,
     IN_ORDER,
@@ -64,6 +65,7 @@ def admit(
     keys: NDArray[np.uint64],
     ids: Ints,
     times: Ints,
+    offsets: Ints,
     table: Ints,
     meta: Ints,
     pool: Ints,
@@ -91,7 +93,7 @@ def admit(
             if slot < 0:
                 return i
         is_duplicate = False
-        if slot < 0:
+        if slot < 0 or offsets[i] < meta[slot, FOLDED_UNTIL]:
             _note_absent(admitted[i])
         else:
             expire(slot, meta, pool, scalars)
@@ -115,7 +117,10 @@ def admit(
 
 @njit(cache=True)
 def _note_absent(record: Ints) -> None:
-    """A late record of a key without live events: every window is empty."""
+    """A record without a place: late for a key not held, or folded before.
+
+    Every window is empty; of a record that was folded before, nobody looks at it.
+    """
     record[:] = 0
     record[SLOT] = -1
     record[KIND] = NOT_STORED

@@ -17,8 +17,13 @@ CAPACITY = 3
 TAIL = 4
 HEAD = 5
 SEGMENT_SEEN = 6
+#: Records of the log before this offset are part of the key already (a snapshot).
+FOLDED_UNTIL = 7
 #: First of the moving heads, one for each edge; the measures' totals follow.
-FIRST_HEAD = 7
+FIRST_HEAD = 8
+
+#: Stands in TAIL of a slot without a key.
+FREE = -1
 
 # Columns of `pool`. Free blocks are chained through TIME.
 TIME = 0

@@ -15,6 +15,7 @@ from worker.features import layout
 from worker.features.admission import admit
 from worker.features.plan import StateLayout
 from worker.features.sweep import enter_all, sweep
+from worker.features.transfer import copy_in, copy_out, count_live
 from worker.records import MISSING
 
 Ints = NDArray[np.int64]
@@ -42,6 +43,17 @@ class Admission:
     records: Ints
     flags: NDArray[np.bool_]
     watermarks_ms: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class StateSlice:
+    """Some keys with their live events, as of one offset of the log.
+
+    keys : (k, columns) int64. events : (e, words) int64, grouped by key.
+    """
+
+    keys: Ints
+    events: Ints
 
 
 class FeatureState:
@@ -118,6 +130,7 @@ class FeatureState:
         keys: NDArray[np.uint64],
         ids: Ints,
         times: Ints,
+        offsets: Ints,
         admission: Admission,
     ) -> int:
         """Admit records [first, last) as far as one segment goes; return its end."""
@@ -131,6 +144,7 @@ class FeatureState:
                 keys,
                 ids,
                 times,
+                offsets,
                 self._table,
                 self._meta,
                 self._pool,
@@ -150,6 +164,62 @@ class FeatureState:
                 return int(stop)  # compute what was admitted, then free the dead
             self._make_room(status)
             start = int(stop)
+
+    @property
+    def slot_count(self) -> int:
+        """Slots in use or free again: what `copy_out` walks through."""
+        return int(self._scalars[layout.SLOTS_USED])
+
+    def copy_out(self, first: int, last: int, next_offset: int) -> StateSlice:
+        """Copy the live keys in slots [first, last), folded up to `next_offset`."""
+        last = min(last, self.slot_count)
+        keys, events = count_live(first, last, self._meta, self._pool, self._scalars)
+        state_slice = StateSlice(
+            np.empty((keys, self._meta.shape[1]), np.int64),
+            np.empty((events, self._pool.shape[1]), np.int64),
+        )
+        copy_out(
+            first,
+            last,
+            next_offset,
+            self._meta,
+            self._pool,
+            self._layout.queues,
+            state_slice.keys,
+            state_slice.events,
+        )
+        return state_slice
+
+    def take_in(self, state_slice: StateSlice) -> None:
+        """Take in keys of a snapshot, made under the same state fingerprint.
+
+        Raises
+        ------
+        StateUnusable
+            When they exceed a limit.
+        """
+        done, at = 0, 0
+        while True:
+            self._scalars[layout.STATUS] = layout.DONE
+            done, at = copy_in(
+                done,
+                at,
+                state_slice.keys,
+                state_slice.events,
+                self._table,
+                self._meta,
+                self._pool,
+                self._free,
+                self._layout.queues,
+                self._scalars,
+            )
+            if self._scalars[layout.STATUS] == layout.DONE:
+                return
+            self._make_room(int(self._scalars[layout.STATUS]))
+
+    def start_at(self, watermark_ms: int) -> None:
+        """Set the watermark of an empty state: that of the log where it begins."""
+        self._scalars[layout.WATERMARK] = watermark_ms
 
     def _make_room(self, status: int) -> None:
         if status == layout.POOL_FULL:

@@ -14,6 +14,7 @@ from worker.features.blocks import expire, release_block
 from worker.features.layout import (
     BLOCK,
     CAPACITY,
+    FREE,
     FREE_SLOT,
     HEAD,
     KEY_HIGH,
@@ -26,9 +27,6 @@ from worker.features.layout import (
 from worker.features.slots import enter, slot_hash
 
 Ints = NDArray[np.int64]
-
-#: Stands in TAIL of a slot without a key.
-FREE = -1
 
 
 @njit(cache=True)

@@ -39,6 +39,9 @@ Floats = NDArray[np.float64]
 #: Rows computed at once: bounds the memory that a long history takes.
 CHUNK_ROWS = 65_536
 
+#: Stands for an offset that no snapshot can hold.
+_NEW = int(np.iinfo(np.int64).max)
+
 
 @dataclass(frozen=True, slots=True)
 class FeatureRows:
@@ -93,7 +96,11 @@ class FeatureTransform:
         return FeatureState(self._plan.layout, max_keys=max_keys, max_events=max_events)
 
     def transform(
-        self, events: EventBatch, state: FeatureState | None = None
+        self,
+        events: EventBatch,
+        state: FeatureState | None = None,
+        *,
+        offsets: Ints | None = None,
     ) -> FeatureRows:
         """Compute the rows of events that follow those already in the state.
 
@@ -103,6 +110,10 @@ class FeatureTransform:
             In log order. All belong to the partition whose state is given.
         state
             Advanced by the call. None: the events are the whole log.
+        offsets
+            (n,) int64, of the records in the log; needed only after `take_in`: events
+            that a key's part of a snapshot holds already are passed over, and their
+            rows mean nothing.
 
         Raises
         ------
@@ -110,8 +121,12 @@ class FeatureTransform:
             When a limit on live keys or events is reached.
         """
         state = state or self.new_state()
+        if offsets is None:
+            offsets = np.full(len(events), _NEW, np.int64)
         chunks = [
-            self._transform_chunk(_slice(events, at), state)
+            self._transform_chunk(
+                _slice(events, at), offsets[at : at + CHUNK_ROWS], state
+            )
             for at in range(0, max(len(events), 1), CHUNK_ROWS)
         ]
         if len(chunks) == 1:
@@ -133,7 +148,9 @@ class FeatureTransform:
         }
         self.transform(EventBatch(["0", "1", "2"], times, columns))
 
-    def _transform_chunk(self, events: EventBatch, state: FeatureState) -> FeatureRows:
+    def _transform_chunk(
+        self, events: EventBatch, offsets: Ints, state: FeatureState
+    ) -> FeatureRows:
         count = len(events)
         edges = self._plan.layout.edges
         admission = Admission(
@@ -149,7 +166,7 @@ class FeatureTransform:
         first = 0
         while first < count:
             last = state.admit_segment(
-                first, count, keys, ids, events.event_time_ms, admission
+                first, count, keys, ids, events.event_time_ms, offsets, admission
             )
             self._fill_later_features(events, rows, state, admission, first, last)
             first = last
