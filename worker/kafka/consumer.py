@@ -97,7 +97,7 @@ class KafkaConsumer:
         """
         messages = self._take(max_records, timeout_seconds)
         batch = self._reading.keep(self._records(messages))
-        self._resume_fresh()
+        self._end_poll()
         if len(batch):
             self._refused_since = None
         self._check_refusal()
@@ -189,8 +189,7 @@ class KafkaConsumer:
 
     def _records(self, messages: list[Message]) -> list[Message]:
         """Return the messages that are records; heed those that are errors."""
-        errors = list(map(Message.error, messages))
-        if errors.count(None) == len(errors):
+        if not any(map(Message.error, messages)):
             return messages
         return [m for m in messages if self._is_record(m)]
 
@@ -230,10 +229,10 @@ class KafkaConsumer:
         self._vendor.incremental_assign(
             [VendorPartition(*place, starts[place]) for place in places]
         )
-        # Until this poll is over, a record of these partitions can only be one that
-        # the client still held from an earlier assignment.
-        self._vendor.pause(_vendors(places))
         self._reading.begin(starts)
+        # Only these: a partition that is resumed is fetched up to a second later.
+        if self._reading.returned:
+            self._vendor.pause(_vendors(self._reading.returned))
 
     def _let_go(self, places: list[TopicPartition], on_gone: Gone) -> None:
         on_gone(places)
@@ -241,11 +240,11 @@ class KafkaConsumer:
         self._reading.end(places)
         self._paused.difference_update(places)
 
-    def _resume_fresh(self) -> None:
-        fresh = self._reading.fresh
-        if fresh:
-            self._vendor.resume(_vendors(fresh - self._paused))
-            fresh.clear()
+    def _end_poll(self) -> None:
+        returned = self._reading.returned - self._paused
+        if returned:
+            self._vendor.resume(_vendors(returned))
+        self._reading.end_poll()
 
 
 def vendor_offsets(

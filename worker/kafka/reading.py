@@ -19,9 +19,9 @@ class Reading:
 
     Attributes
     ----------
-    fresh
-        Assigned in this very poll: until it is over, a record of theirs can only be
-        one that the client still held from an earlier assignment.
+    returned
+        Lost and assigned again within this very poll. Until it is over, nobody can
+        tell by which assignment a record of theirs came, so none is kept.
     dropped
         Records that were not ours to answer, by what was wrong with them.
     """
@@ -29,7 +29,8 @@ class Reading:
     def __init__(self) -> None:
         self._next: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
-        self.fresh: set[TopicPartition] = set()
+        self._gone: set[TopicPartition] = set()
+        self.returned: set[TopicPartition] = set()
         self.dropped: Counter[str] = Counter()
 
     def __contains__(self, place: TopicPartition) -> bool:
@@ -38,18 +39,24 @@ class Reading:
     def begin(self, starts: Mapping[TopicPartition, int]) -> None:
         """Own partitions from these offsets on."""
         self._next.update(starts)
-        self.fresh.update(starts)
+        self.returned.update(self._gone.intersection(starts))
 
     def end(self, places: Collection[TopicPartition]) -> None:
         """Own the partitions no longer."""
         for place in places:
             self._next.pop(place, None)
             self._ends.pop(place, None)
-        self.fresh.difference_update(places)
+        self._gone.update(places)
+        self.returned.difference_update(places)
+
+    def end_poll(self) -> None:
+        """Note that what is polled from now on came by the present assignment."""
+        self._gone.clear()
+        self.returned.clear()
 
     def mark_end(self, place: TopicPartition, offset: int) -> None:
         """Note that no record lies before this offset that has not been seen."""
-        if place in self._next and place not in self.fresh:
+        if place in self._next and place not in self.returned:
             self._ends[place] = offset
 
     def positions(self) -> dict[TopicPartition, int]:
@@ -84,8 +91,8 @@ class Reading:
     def _fault_of(self, place: TopicPartition, offset: int) -> str | None:
         if place not in self._next:
             return "not_owned"
-        if place in self.fresh:
-            return "before_assignment"
+        if place in self.returned:
+            return "unclear_assignment"
         return "already_read" if offset < self._next[place] else None
 
 
