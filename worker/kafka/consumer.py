@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as VendorPartition
 from confluent_kafka.admin import AdminClient
 
-from worker.errors import BrokerFailed, Fatal, Fenced, StateUnusable
+from worker.errors import BrokerFailed, CommitAborted, Fatal, Fenced, StateUnusable
 from worker.kafka import questions
 from worker.kafka.config import ClientSettings, common_properties, consumer_properties
 from worker.kafka.faults import Notice, notice_of
@@ -166,8 +166,19 @@ class KafkaConsumer:
                 raise KafkaException(answer.error)
 
     def group_metadata(self) -> Any:
-        """Return what proves to the broker that this member is still one."""
-        return self._vendor.consumer_group_metadata()
+        """Return what proves to the broker that this member is still one.
+
+        Raises
+        ------
+        CommitAborted
+            It is none at the moment. The metadata then names no member, and the
+            broker would take a commit with them from anybody.
+        """
+        before = self._vendor.memberid()
+        metadata = self._vendor.consumer_group_metadata()
+        if not before or before != self._vendor.memberid():
+            raise CommitAborted("not a member of the group at the moment")
+        return metadata
 
     def close(self) -> None:
         """Give the partitions back; a static member's slot is kept for a restart."""

@@ -38,7 +38,8 @@ class ExactlyOnceProducer:
     Parameters
     ----------
     group_metadata
-        Proof of membership, asked for anew with every commit.
+        Proof of membership, asked for anew with every commit; raises CommitAborted
+        while there is none.
     deadline
         Given when an attempt began, tells until when it may go on.
 
@@ -80,10 +81,11 @@ class ExactlyOnceProducer:
         """Make outputs and offsets visible together.
 
         1. replace the producer if the last commit ended in doubt
-        2. begin
-        3. produce the outputs
-        4. add the offsets; never flush before, that costs two more round trips
-        5. commit
+        2. prove membership, before anything is begun
+        3. begin
+        4. produce the outputs
+        5. add the offsets; never flush before, that costs two more round trips
+        6. commit
 
         Raises
         ------
@@ -99,6 +101,7 @@ class ExactlyOnceProducer:
         """
         if self._is_suspect:
             self._replace()
+        membership = self._group_metadata()
         started = time.monotonic()
         sender, vendor = self._sender, self._sender.vendor
         sender.begin()
@@ -109,7 +112,7 @@ class ExactlyOnceProducer:
                 Call.OFFSETS,
                 vendor.send_offsets_to_transaction,
                 vendor_offsets(next_offsets),
-                self._group_metadata(),
+                membership,
                 SLICE_SECONDS,
             )
             sender.insist(Call.COMMIT, vendor.commit_transaction, SLICE_SECONDS)

@@ -1,0 +1,291 @@
+"""What the loop relies on, held against the broker in memory and against Kafka."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.contract.worlds import World, WorldInMemory, WorldOfKafka, values
+from worker.errors import CommitAborted
+from worker.loop import Consumer
+from worker.records import (
+    LogBounds,
+    NextOffset,
+    Output,
+    RecordBatch,
+    TopicPartition,
+)
+
+_groups = itertools.count(1)
+
+
+@pytest.fixture(
+    params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)],
+)
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    made: World
+    if request.param == "memory":
+        made = WorldInMemory()
+    else:
+        made = WorldOfKafka(request.getfixturevalue("kafka"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def group() -> str:
+    return f"contract-group-{next(_groups)}"
+
+
+@dataclass
+class Listener:
+    """Keeps what a consumer tells, and starts partitions where it is told to."""
+
+    starts: Mapping[TopicPartition, int] = field(default_factory=dict)
+    committed: dict[TopicPartition, NextOffset | None] = field(default_factory=dict)
+    revoked: list[TopicPartition] = field(default_factory=list)
+    records: RecordBatch = field(default_factory=RecordBatch)
+
+    def on_assigned(
+        self, committed: Mapping[TopicPartition, NextOffset | None]
+    ) -> dict[TopicPartition, int]:
+        self.committed.update(committed)
+        return {
+            place: self.starts.get(place, offset.offset if offset else 0)
+            for place, offset in committed.items()
+        }
+
+    def on_gone(self, places: Sequence[TopicPartition]) -> None:
+        self.revoked.extend(places)
+
+    def join(self, consumer: Consumer) -> None:
+        consumer.subscribe(
+            on_assigned=self.on_assigned, on_revoked=self.on_gone, on_lost=self.on_gone
+        )
+
+    def poll(self, consumer: Consumer) -> None:
+        batch = consumer.poll(100, 0.05)
+        self.records.topics += batch.topics
+        self.records.partitions += batch.partitions
+        self.records.offsets += batch.offsets
+        self.records.keys += batch.keys
+        self.records.values += batch.values
+
+
+def poll_until(
+    condition: Callable[[], object], *members: tuple[Consumer, Listener]
+) -> None:
+    """Poll the members in turn; fails when the condition never holds."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        for consumer, listener in members:
+            listener.poll(consumer)
+
+
+def one_partition(world: World, group: str, *records: bytes) -> TopicPartition:
+    """A topic of one partition, and a group that starts at its beginning."""
+    place = TopicPartition(world.create_topic(1), 0)
+    world.write(place, *records)
+    world.start_group(group, {place: NextOffset(0, "start")})
+    return place
+
+
+def test_a_new_member_is_told_what_the_group_committed(
+    world: World, group: str
+) -> None:
+    place = one_partition(world, group)
+    consumer, listener = world.consumer(group, "a", place.topic), Listener()
+    listener.join(consumer)
+    poll_until(lambda: listener.committed, (consumer, listener))
+
+    assert listener.committed == {place: NextOffset(0, "start")}
+    consumer.close()
+
+
+def test_a_member_of_a_group_that_never_committed_is_told_so(
+    world: World, group: str
+) -> None:
+    place = TopicPartition(world.create_topic(1), 0)
+    consumer, listener = world.consumer(group, "a", place.topic), Listener()
+    listener.join(consumer)
+    poll_until(lambda: listener.committed, (consumer, listener))
+
+    assert listener.committed == {place: None}
+    consumer.close()
+
+
+def test_records_come_in_order_from_where_the_callback_says(
+    world: World, group: str
+) -> None:
+    place = one_partition(world, group, b"a", b"b", b"c")
+    consumer, listener = world.consumer(group, "a", place.topic), Listener({place: 1})
+    listener.join(consumer)
+    poll_until(lambda: len(listener.records) == 2, (consumer, listener))
+
+    assert listener.records.values == [b"b", b"c"]
+    assert listener.records.offsets == [1, 2]
+    assert listener.records.keys == [b"k", b"k"]
+    consumer.close()
+
+
+def test_the_position_passes_offsets_that_hold_no_record(
+    world: World, group: str
+) -> None:
+    place = one_partition(world, group, b"a")
+    world.write_in_vain(place, 3)
+    world.write(place, b"b")
+    world.write_in_vain(place, 2)
+    consumer, listener = world.consumer(group, "a", place.topic), Listener()
+    listener.join(consumer)
+    poll_until(lambda: consumer.positions().get(place) == 7, (consumer, listener))
+
+    assert listener.records.offsets == [0, 4]
+    assert consumer.lags() == {place: 0}
+    consumer.close()
+
+
+def test_a_commit_shows_outputs_and_offsets_together(world: World, group: str) -> None:
+    place = one_partition(world, group, b"a")
+    scores = world.create_topic(1)
+    consumer, listener = world.consumer(group, "a", place.topic), Listener()
+    listener.join(consumer)
+    poll_until(lambda: len(listener.records), (consumer, listener))
+    producer = world.producer(consumer, group, "a")
+
+    output = Output(scores, b"score", b"k", 0, [("origin", b"0")], place)
+    producer.commit([output], {place: NextOffset(1, "after")})
+
+    (stored,) = world.read(scores)[0]
+    assert (stored.key, stored.value) == (b"k", b"score")
+    assert stored.headers == [("origin", b"0")]
+    assert consumer.committed([place]) == {place: NextOffset(1, "after")}
+    consumer.close()
+    producer.close()
+
+
+def test_commits_keep_their_order_and_leave_gaps(world: World, group: str) -> None:
+    place = one_partition(world, group)
+    scores = world.create_topic(1)
+    consumer, listener = world.consumer(group, "a", place.topic), Listener()
+    listener.join(consumer)
+    poll_until(lambda: listener.committed, (consumer, listener))
+    producer = world.producer(consumer, group, "a")
+
+    for i in range(3):
+        output = Output(scores, b"%d" % i, b"k", 0, [], place)
+        producer.commit([output], {place: NextOffset(i, "")})
+
+    stored = world.read(scores)[0]
+    assert values(stored) == [b"0", b"1", b"2"]
+    assert [record.offset for record in stored] == [0, 2, 4]
+    consumer.close()
+    producer.close()
+
+
+def test_offsets_alone_can_be_committed(world: World, group: str) -> None:
+    place = one_partition(world, group)
+    consumer, listener = world.consumer(group, "a", place.topic), Listener()
+    listener.join(consumer)
+    poll_until(lambda: listener.committed, (consumer, listener))
+    producer = world.producer(consumer, group, "a")
+
+    producer.commit([], {place: NextOffset(0, "again")})
+
+    assert consumer.committed([place]) == {place: NextOffset(0, "again")}
+    consumer.close()
+    producer.close()
+
+
+def test_nothing_is_visible_of_a_commit_by_somebody_who_is_no_member(
+    world: World, group: str
+) -> None:
+    place = one_partition(world, group, b"a")
+    scores = world.create_topic(1)
+    member, listener = world.consumer(group, "a", place.topic), Listener()
+    listener.join(member)
+    poll_until(lambda: listener.committed, (member, listener))
+    stranger = world.consumer(group, "b", place.topic)
+    producer = world.producer(stranger, group, "b")
+
+    with pytest.raises(CommitAborted):
+        producer.commit(
+            [Output(scores, b"x", b"k", 0, [], place)], {place: NextOffset(1, "")}
+        )
+
+    assert world.read(scores)[0] == []
+    assert member.committed([place]) == {place: NextOffset(0, "start")}
+    member.close()
+    producer.close()
+
+
+def test_two_members_share_the_partitions_and_give_them_back(
+    world: World, group: str
+) -> None:
+    topic = world.create_topic(2)
+    places = [TopicPartition(topic, 0), TopicPartition(topic, 1)]
+    world.start_group(group, {place: NextOffset(0, "") for place in places})
+    first, of_first = world.consumer(group, "a", topic), Listener()
+    second, of_second = world.consumer(group, "b", topic), Listener()
+    members = (first, of_first), (second, of_second)
+    of_first.join(first)
+    poll_until(lambda: len(of_first.committed) == 2, members[0])
+    of_second.join(second)
+    poll_until(lambda: of_second.committed, *members)
+
+    assert len(of_first.revoked) == 1
+    assert list(of_second.committed) == of_first.revoked
+
+    second.close()
+
+    assert of_second.revoked == of_first.revoked
+    of_first.committed.clear()
+    poll_until(lambda: of_first.committed, members[0])
+    assert list(of_first.committed) == of_second.revoked
+    first.close()
+
+
+def test_a_paused_partition_is_read_again_when_it_is_resumed(
+    world: World, group: str
+) -> None:
+    topic = world.create_topic(2)
+    stays, waits = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    world.start_group(group, {stays: NextOffset(0, ""), waits: NextOffset(0, "")})
+    consumer, listener = world.consumer(group, "a", topic), Listener()
+    listener.join(consumer)
+    poll_until(lambda: len(listener.committed) == 2, (consumer, listener))
+    consumer.pause([waits])
+    world.write(waits, b"waits")
+    world.write(stays, b"stays")
+    poll_until(lambda: len(listener.records), (consumer, listener))
+    assert listener.records.values == [b"stays"]
+
+    consumer.resume([waits])
+    poll_until(lambda: len(listener.records) == 2, (consumer, listener))
+
+    assert listener.records.values == [b"stays", b"waits"]
+    consumer.close()
+
+
+def test_offsets_are_found_by_time(world: World, group: str) -> None:
+    place = one_partition(world, group)
+    for at_ms in (1000, 2000, 3000):
+        world.write(place, b"x", at_ms=at_ms)
+    consumer = world.consumer(group, "a", place.topic)
+
+    assert consumer.offsets_at({place: 2000}) == {place: 1}
+    assert consumer.offsets_at({place: 2001}) == {place: 2}
+    assert consumer.offsets_at({place: 3001}) == {place: None}
+    assert consumer.offsets_at({}) == {}
+
+
+def test_the_bounds_of_a_log_that_was_never_trimmed(world: World, group: str) -> None:
+    place = one_partition(world, group, b"a", b"b")
+    world.write_in_vain(place, 2)
+    consumer = world.consumer(group, "a", place.topic)
+
+    assert consumer.log_bounds([place]) == {place: LogBounds(0, 4, None)}
