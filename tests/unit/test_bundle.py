@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import resource
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -581,6 +583,48 @@ def test_an_unusable_key_leaves_nothing_behind(tmp_path: Path) -> None:
         )
 
     assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing_behind(models: Path) -> None:
+    before = sorted(path.name for path in models.iterdir())
+    large = {**FILES, "model.joblib": bytes(1 << 20)}
+
+    with (
+        files_limited_to(1 << 16),
+        pytest.raises(InvalidConfig, match="File too large"),
+    ):
+        write_bundle(models, build_manifest("2018-08-07.1"), large)
+
+    assert sorted(path.name for path in models.iterdir()) == before
+
+
+def test_a_full_disk_leaves_current_as_it_was(models: Path) -> None:
+    write_bundle(models, build_manifest("2018-08-07.1"), FILES)
+    before = sorted(path.name for path in models.iterdir())
+
+    with files_limited_to(1), pytest.raises(InvalidConfig, match="CURRENT cannot be"):
+        set_current(models, "2018-08-07.1")
+
+    assert current_version(models) == VERSION
+    assert sorted(path.name for path in models.iterdir()) == before
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+
+    with pytest.raises(InvalidConfig, match="cannot be written"):
+        write_bundle(tmp_path / "file" / "models", build_manifest(), FILES)
+
+
+@contextmanager
+def files_limited_to(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond a size."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_reading_a_bundle_loads_nothing_that_could_execute_it(models: Path) -> None:

@@ -47,23 +47,19 @@ def write_bundle(
     Raises
     ------
     InvalidConfig
-        The version exists already or cannot be a name, or the key is unusable.
+        The version exists already or cannot be a name, the key is unusable, or the
+        disk is full or protected.
     """
     target = _free_target(models_dir, manifest.version)
     content = _with_manifest(manifest, files)
     if private_key is not None:
         content[SIGNATURE] = signature.sign(content[MANIFEST], private_key)
-    incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=models_dir))
     try:
-        for name, data in content.items():
-            _write_durably(incoming / name, data)
-        incoming.chmod(_DIRECTORY_MODE)
-        _sync_directory(incoming)
-        _rename_to_new(incoming, target)
-    except BaseException:
-        shutil.rmtree(incoming, ignore_errors=True)
-        raise
-    _sync_directory(models_dir)
+        _write_directory(target, content)
+    except OSError as error:
+        if os.path.lexists(target):  # another publisher was faster
+            raise _taken(target) from None
+        raise _unwritable(target, error) from None
     return target
 
 
@@ -77,7 +73,7 @@ def sign_bundle(models_dir: Path, version: str, private_key: Path) -> None:
     """
     directory = _existing(models_dir, version)
     signed = signature.sign((directory / MANIFEST).read_bytes(), private_key)
-    _replace_durably(directory / SIGNATURE, signed)
+    _replace(directory / SIGNATURE, signed)
 
 
 def set_current(models_dir: Path, version: str) -> None:
@@ -89,7 +85,7 @@ def set_current(models_dir: Path, version: str) -> None:
         There is no such bundle.
     """
     _existing(models_dir, version)
-    _replace_durably(models_dir / CURRENT, f"{version}\n".encode())
+    _replace(models_dir / CURRENT, f"{version}\n".encode())
 
 
 def _free_target(models_dir: Path, version: str) -> Path:
@@ -99,7 +95,10 @@ def _free_target(models_dir: Path, version: str) -> Path:
     target = models_dir / version
     if os.path.lexists(target):
         raise _taken(target)
-    models_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        models_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(models_dir, error) from None
     return target
 
 
@@ -123,15 +122,24 @@ def _with_manifest(manifest: Manifest, files: Mapping[str, bytes]) -> dict[str, 
     return {**files, MANIFEST: raw}
 
 
-def _rename_to_new(incoming: Path, target: Path) -> None:
+def _write_directory(target: Path, content: Mapping[str, bytes]) -> None:
+    """Write under a name that nobody reads, and give it the right one at the end."""
+    incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=target.parent))
     try:
+        for name, data in content.items():
+            _write_durably(incoming / name, data)
+        incoming.chmod(_DIRECTORY_MODE)
+        _sync_directory(incoming)
         incoming.rename(target)
-    except OSError as error:
-        if os.path.lexists(target):  # another publisher was faster
-            raise _taken(target) from None
-        raise InvalidConfig(
-            [f"{target} cannot be written: {error.strerror}"], subject="bundle"
-        ) from None
+    except BaseException:
+        shutil.rmtree(incoming, ignore_errors=True)
+        raise
+    _sync_directory(target.parent)
+
+
+def _unwritable(path: Path, error: OSError) -> InvalidConfig:
+    problem = f"{path} cannot be written: {error.strerror}"
+    return InvalidConfig([problem], subject="bundle")
 
 
 def _taken(target: Path) -> InvalidConfig:
@@ -145,6 +153,13 @@ def _write_durably(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     path.chmod(_FILE_MODE)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    try:
+        _replace_durably(path, data)
+    except OSError as error:
+        raise _unwritable(path, error) from None
 
 
 def _replace_durably(path: Path, data: bytes) -> None:
