@@ -103,7 +103,8 @@ def column_names(path: Path) -> list[str]:
     """Return the names of the columns of a Parquet or CSV file."""
     if kind_of(path) == "parquet":
         return list(pyarrow.parquet.read_schema(path).names)
-    with pyarrow.csv.open_csv(path) as reader:
+    lenient = pyarrow.csv.ParseOptions(invalid_row_handler=lambda _row: "skip")
+    with pyarrow.csv.open_csv(path, parse_options=lenient) as reader:
         return list(reader.schema.names)
 
 

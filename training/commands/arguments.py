@@ -14,6 +14,7 @@ from typing import TypeAlias
 Parser: TypeAlias = argparse.ArgumentParser
 #: argparse has no public name for what `add_subparsers` returns.
 Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001
+Group: TypeAlias = "argparse._ArgumentGroup"  # noqa: SLF001
 Run: TypeAlias = Callable[[argparse.Namespace], int]
 
 #: Formats that history is read from.
@@ -62,7 +63,7 @@ def add_transactions(parser: Parser) -> None:
 
 
 def add_protocol(parser: Parser) -> None:
-    """Add --labels, and how history is split, learnt from and evaluated."""
+    """Add --labels, the model, and how history is split and evaluated."""
     parser.add_argument(
         "--labels",
         type=Path,
@@ -71,39 +72,51 @@ def add_protocol(parser: Parser) -> None:
         help="file with the transaction's id, `fraud` and perhaps `label_time`; "
         "may be the same file",
     )
-    parser.add_argument(
+    _add_model(parser.add_argument_group("model"))
+    _add_windows(parser.add_argument_group("evaluation"))
+
+
+def _add_model(group: Group) -> None:
+    group.add_argument(
         "--model",
         choices=["hgb", "logistic", "random-forest"],
         default="hgb",
-        help="kind of model (default: %(default)s, gradient-boosted trees)",
+        help="(default: %(default)s, gradient-boosted trees)",
     )
-    parser.add_argument(
+    group.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="(default: %(default)s)"
+    )
+    group.add_argument(
+        "--alert-budget",
+        type=int,
+        default=100,
+        metavar="N",
+        help="flagged transactions a day that people can look at; decides the "
+        "threshold (default: %(default)s)",
+    )
+
+
+def _add_windows(group: Group) -> None:
+    group.add_argument(
         "--train-until",
         type=until_ms,
         metavar="T",
         help="last day of training, or the instant before which it ends (default: as "
         "late as the data allow)",
     )
-    parser.add_argument("--train-days", type=int, default=7, help="(default: 7)")
-    parser.add_argument("--test-days", type=int, default=7, help="(default: 7)")
-    parser.add_argument(
+    for flag, days in (("--train-days", 7), ("--test-days", 7)):
+        group.add_argument(
+            flag, type=int, default=days, metavar="N", help="(default: %(default)s)"
+        )
+    group.add_argument(
         "--label-delay",
         type=duration_ms,
         default="7d",
         metavar="D",
         help="how long a fraud takes to be confirmed: the gap between training and "
-        "evaluation (default: 7d)",
+        "evaluation (default: %(default)s)",
     )
-    parser.add_argument(
-        "--alert-budget",
-        type=int,
-        default=100,
-        metavar="N",
-        help="flagged transactions a day that people can look at; decides the "
-        "threshold (default: 100)",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
-    parser.add_argument(
+    group.add_argument(
         "--handbook-figures",
         action="store_true",
         help="print the Handbook's published figures beside ours; only its own data "
