@@ -172,7 +172,7 @@ def _derived_sentence(feature: DerivedFeature) -> str:
     if feature.operation is Operation.DIFFERENCE:
         return f"{names[0]} minus {names[1]}"
     assert feature.comparison is not None
-    words = feature.comparison.replace("_", " ")
+    words = feature.comparison.replace("_", " ").replace("equals", "equal to")
     return f"1 where {names[0]} is {words} {feature.threshold:g}, else 0"
 
 

@@ -454,6 +454,38 @@ def test_an_unusable_private_key_is_an_error_of_the_configuration(
     assert not (models / VERSION / "manifest.sig").exists()
 
 
+def test_keys_of_another_kind_are_an_error_of_the_configuration(
+    models: Path, tmp_path: Path
+) -> None:
+    private, public = tmp_path / "x.key", tmp_path / "x.pub"
+    openssl("genpkey", "-algorithm", "x25519", "-out", private)
+    openssl("pkey", "-in", private, "-pubout", "-out", public)
+
+    with pytest.raises(InvalidConfig, match="of another kind"):
+        sign_bundle(models, VERSION, private)
+    with pytest.raises(InvalidConfig, match="of another kind"):
+        read_bundle(models, public_key=public)
+
+
+def test_a_key_without_the_package_for_it_says_what_to_install(models: Path) -> None:
+    code = (
+        "import sys; sys.modules['cryptography'] = None;"
+        "from pathlib import Path; from worker.bundle import read_bundle;"
+        "path = Path(sys.argv[1]); read_bundle(path);"
+        "read_bundle(path, public_key=path / 'any.pub')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(models)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode != 0
+    assert "pip install 'fraud-worker[signing]'" in done.stderr
+
+
 def test_keys_and_signatures_are_those_of_openssl(models: Path, tmp_path: Path) -> None:
     """An operator can sign and verify by the commands that the documentation gives."""
     private, public = tmp_path / "openssl.key", tmp_path / "openssl.pub"

@@ -20,10 +20,12 @@ from tests.bundle_builders import (
     training_data,
 )
 from tests.transform_builders import batch_of, everything
+from training.card import feature_sentence
 from training.export import EXPORT_FORMATS, ExportFormat, export_model
 from training.publish import publish, rollback
 from worker.bundle import DataWindow, current_version, read_bundle, versions
 from worker.errors import BundleRejected, InvalidConfig
+from worker.features import Spec
 from worker.scoring import load_model
 
 NEXT = "2018-08-07.1"
@@ -321,6 +323,24 @@ def test_the_card_has_a_line_for_each_feature(models: Path) -> None:
         ),
     }.items():
         assert lines[name] == sentence
+
+
+@pytest.mark.parametrize(
+    ("comparison", "words"),
+    [
+        ("above = 1.2", "above 1.2"),
+        ("at_most = 3", "at most 3"),
+        ("equals = 0", "equal to 0"),
+    ],
+)
+def test_the_card_puts_conditions_into_words(comparison: str, words: str) -> None:
+    text = everything().text.replace("above = 1.2\noutput = false", comparison)
+    spec = Spec.from_toml(text)
+    (condition,) = (f for f in spec.features if f.name == "is_large")
+
+    sentence = feature_sentence(condition, spec)
+
+    assert sentence == f"1 where `ratio` is {words}, else 0"
 
 
 def test_a_card_without_measures_says_so(tmp_path: Path) -> None:

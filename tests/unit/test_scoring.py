@@ -475,6 +475,17 @@ class BrokenModel:
         return np.column_stack([1 - frauds, frauds])
 
 
+def test_a_model_that_gives_no_number_for_missing_values_is_rejected() -> None:
+    class Broken(BrokenModel):
+        def predict_proba(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+            return X
+
+    with pytest.raises(
+        BundleRejected, match="no finite score where values are missing"
+    ):
+        Scorer(Broken(), feature_count=2)
+
+
 def test_the_column_of_the_class_one_is_found_wherever_it_stands() -> None:
     class Reversed(BrokenModel):
         classes_ = np.array([1, 0])
