@@ -13,6 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
 
 from worker.errors import ExitCode
 
@@ -26,7 +28,7 @@ def end_with_stacks(what: str) -> None:
 
 
 class Watchdog:
-    """Watches one call at a time from a thread of its own.
+    """Watches one call at a time from a thread of its own; use it as a context manager.
 
     Parameters
     ----------
@@ -48,7 +50,19 @@ class Watchdog:
         self._thread = threading.Thread(
             target=self._watch, name="watchdog", daemon=True
         )
+
+    def __enter__(self) -> Self:
         self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closed.set()
+        self._thread.join()
 
     @contextmanager
     def watching(self, what: str) -> Iterator[None]:
@@ -58,11 +72,6 @@ class Watchdog:
             yield
         finally:
             self._watched = None
-
-    def close(self) -> None:
-        """Stop watching."""
-        self._closed.set()
-        self._thread.join()
 
     def _watch(self) -> None:
         tick = min(1.0, self._limit_seconds / 4)

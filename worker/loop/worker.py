@@ -81,11 +81,12 @@ class Worker:
             on_revoked=self._on_revoked,
             on_lost=self._on_lost,
         )
-        try:
-            while not self._stop.is_requested:
-                self.run_once()
-        finally:
-            self._close()
+        with self._watchdog:
+            try:
+                while not self._stop.is_requested:
+                    self.run_once()
+            finally:
+                self._close()
 
     def run_once(self) -> None:
         """One iteration.
@@ -272,5 +273,4 @@ class Worker:
             self._consumer.close()
         finally:
             self._producer.close()
-            self._watchdog.close()
             self._enter(Phase.STOPPED)
