@@ -83,33 +83,48 @@ def fit_model(
     OpenMP gets one thread: where other processes keep the cores busy, its threads wait
     for each other, and a fit of one second took three minutes.
     """
+    # The booster's binner fails on a column without any value; with a constant instead
+    # no tree looks at it, which is what a model makes of such a column anyway.
+    empty = np.isnan(X).all(axis=0)
+    usable = np.where(empty, 0.0, X) if empty.any() else X
     with threadpool_limits(limits=1):
-        return make_model(kind, seed=seed).fit(X, fraud)
+        return make_model(kind, seed=seed).fit(usable, fraud)
 
 
-def binning_notices(spec: Spec, X: Floats) -> Iterator[str]:
+def feature_notices(kind: ModelKind, spec: Spec, X: Floats) -> Iterator[str]:
+    """Tell which features of the training rows a model cannot make use of."""
+    for name, column in zip(spec.feature_names, X.T, strict=True):
+        if np.isnan(column).all():
+            yield f"{name} has no value in the training window: the model ignores it"
+    if kind == "hgb":
+        yield from _binning_notices(spec, X)
+
+
+def _binning_notices(spec: Spec, X: Floats) -> Iterator[str]:
     """Tell which fields' tails vanish in the booster's last bin.
 
     The bins are quantiles of all rows, so the top 0.4 percent of an amount, where the
     frauds are, become one value, unless a coarse copy of the field is a feature too.
     """
-    kept = {
-        feature.field
+    columns = [
+        (feature, _present(X[:, spec.feature_names.index(feature.name)]))
         for feature in spec.features
         if isinstance(feature, EventFeature) and feature.output
-        if len(np.unique(X[:, spec.feature_names.index(feature.name)])) <= _BINS
+    ]
+    coarse = {
+        feature.field for feature, values in columns if len(np.unique(values)) <= _BINS
     }
-    for feature in spec.features:
-        if not isinstance(feature, EventFeature) or not feature.output:
-            continue
-        values = X[:, spec.feature_names.index(feature.name)]
-        values = values[~np.isnan(values)]
-        if feature.field in kept or len(values) == 0:
+    for feature, values in columns:
+        if feature.field in coarse:
             continue
         edge, largest = np.quantile(values, 1 - 1 / _BINS), values.max()
         if edge > 0 and largest > _LONG_TAIL * edge:
             yield (
                 f"{feature.name}: this model sees no difference between values above "
                 f"{edge:g} (the largest is {largest:g}); a second feature of that "
-                "field with `clip` and `round_to` of at most 255 values would show it"
+                f"field with `clip` and `round_to`, of at most {_BINS} values, would"
             )
+
+
+def _present(values: Floats) -> Floats:
+    return values[~np.isnan(values)]

@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     )
     from training.fit import fit
     from training.handbook import ONE_WEEK
+    from training.models import feature_notices
     from training.progress import shown
     from training.results import fit_lines
     from training.split import Windows, latest_until_ms
@@ -83,9 +84,10 @@ def run(args: argparse.Namespace) -> int:
         until_ms = latest_until_ms(history, plan.lengths)
     windows = Windows.ending(until_ms, plan.lengths)
     data = prepare_windows(spec, events, history, [windows])
-    _notify(spec, data, plan.kind)
     with shown(f"fitting {plan.kind}"):
         done = fit(data, windows, plan)
+    for notice in feature_notices(plan.kind, spec, data.X[done.train]):
+        print(f"  notice: {notice}", file=sys.stderr)
     print(*fit_lines(done, ONE_WEEK if args.handbook_figures else ()), sep="\n")
     path = _write_bundle(args, spec, data, done)
     print(f"bundle {path}")
@@ -94,14 +96,6 @@ def run(args: argparse.Namespace) -> int:
         file=sys.stderr,
     )
     return ExitCode.OK
-
-
-def _notify(spec: Spec, data: Prepared, kind: str) -> None:
-    from training.models import binning_notices
-
-    if kind == "hgb":
-        for notice in binning_notices(spec, data.X):
-            print(f"  notice: {notice}", file=sys.stderr)
 
 
 def _write_bundle(
