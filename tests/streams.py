@@ -92,7 +92,7 @@ def right_answers(
     partition = PartitionState(
         place,
         epoch=1,
-        state=model.transform.new_state(max_keys=10_000, max_events=100_000),
+        state=model.transform.new_state(max_keys=100_000, max_events=1_000_000),
         live_from=live_from,
         incomplete_until_ms=incomplete_until_ms,
     )

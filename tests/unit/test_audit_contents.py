@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from tests.audited import counts
 from tests.audited_stream import audit_stream
+from tests.doctored import Alter, altered_score, flip_decision, flip_digest, with_header
 from tests.small_models import BOOK, small_model
 from tests.streams import FIRST_MS, HOUR_MS, payments, right_answers
 from worker.audit.fold import FoldStart
 from worker.audit.report import AuditReport, Finding
-from worker.codec import origin_header, parse_origin
+from worker.codec import origin_header
 from worker.records import Output, RecordBatch
 from worker.scoring import LoadedModel
-
-Alter = Callable[[Output], Output]
 
 
 @pytest.fixture(scope="module")
@@ -34,36 +31,6 @@ def log() -> RecordBatch:
 @pytest.fixture
 def outputs(model: LoadedModel, log: RecordBatch) -> list[Output]:
     return right_answers(model, log)
-
-
-def altered_score(**changes: Any) -> Alter:
-    """Replace fields of a score; one whose value is None is left out."""
-
-    def alter(output: Output) -> Output:
-        fields = json.loads(output.value or b"") | changes
-        kept = {name: value for name, value in fields.items() if value is not None}
-        return output._replace(value=json.dumps(kept, separators=(",", ":")).encode())
-
-    return alter
-
-
-def flip_decision(output: Output) -> Output:
-    flagged = json.loads(output.value or b"")["flagged"]
-    return altered_score(flagged=not flagged)(output)
-
-
-def flip_digest(output: Output) -> Output:
-    origin = parse_origin(output.headers[0][1])
-    other = origin._replace(digest=origin.digest ^ 1)
-    return output._replace(headers=[origin_header(*other)])
-
-
-def with_header(name: str, text: bytes) -> Alter:
-    def alter(output: Output) -> Output:
-        headers = [(n, text if n == name else t) for n, t in output.headers]
-        return output._replace(headers=headers)
-
-    return alter
 
 
 def alter_one(outputs: list[Output], topic: str, alter: Alter) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.audit.pairing import is_everything
 from worker.codec import Decoder
 from worker.features import FeatureTransform, row_digests
 from worker.records import (
@@ -77,6 +78,8 @@ class FoldedRecords:
 
     def take(self, rows: NDArray[np.intp]) -> FoldedRecords:
         """Return those records, in that order."""
+        if is_everything(rows, len(self.offsets)):
+            return self
         index = rows.tolist()
         events = self.events[rows]
         kept = events[events >= 0]

@@ -17,6 +17,9 @@ from worker.records import Header, RecordBatch, TopicPartition
 #: Stands for a record that answers nothing which is audited here.
 NO_ORIGIN = -1
 
+#: What follows the offset in an origin: a slash and a digest.
+_DIGEST_BYTES = 17
+
 Place = tuple[TopicPartition, int]
 
 
@@ -35,14 +38,13 @@ def read_answers(
     """
     place = TopicPartition(records.topics[0], records.partitions[0])
     origin_of = _score_origin if is_score else _dead_letter_origin
-    origins = []
-    for row, of_record in enumerate(headers):
-        origin = origin_of(of_record)
+    prefix = f"{consumed.topic}/{consumed.partition}/".encode()
+    origins = [_quick_offset(of_record, prefix) for of_record in headers]
+    for row in [row for row, offset in enumerate(origins) if offset == NO_ORIGIN]:
+        origin = origin_of(headers[row])
         if origin is not None and origin[0] == consumed:
-            origins.append(origin[1])
-            continue
-        origins.append(NO_ORIGIN)
-        if origin is None or origin[0].topic == consumed.topic:
+            origins[row] = origin[1]
+        elif origin is None or origin[0].topic == consumed.topic:
             what = "says no origin" if origin is None else "answers another partition"
             offset = records.offsets[row]
             example = Example(Finding.UNEXPECTED, place, offset, None, None, what)
@@ -56,6 +58,16 @@ def read_answers(
         records.values,
         headers,
     )
+
+
+def _quick_offset(headers: Sequence[Header], prefix: bytes) -> int:
+    """Read what nearly every score says, faster; `NO_ORIGIN` for anything else."""
+    if len(headers) != 1 or headers[0][0] != "origin":
+        return NO_ORIGIN
+    value = headers[0][1] or b""
+    digits = value[len(prefix) : -_DIGEST_BYTES]
+    is_ours = value.startswith(prefix) and digits.isdigit() and len(digits) < 19
+    return int(digits) if is_ours else NO_ORIGIN
 
 
 def _score_origin(headers: Sequence[Header]) -> Place | None:

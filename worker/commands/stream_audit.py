@@ -5,8 +5,10 @@ Owns the walk over the topics; what is right and what is wrong, worker.audit dec
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from worker.audit.contents import Contents
@@ -21,6 +23,9 @@ from worker.kafka.config import ClientSettings
 from worker.kafka.reader import LogReader, Span
 from worker.records import TopicPartition
 from worker.scoring import LoadedModel, load_model
+
+#: New objects before the next look for garbage in cycles: many batches.
+_COLLECT_OBJECTS = 5_000_000
 
 #: How often progress is told, seconds.
 _PROGRESS_SECONDS = 5.0
@@ -102,6 +107,12 @@ class StreamAudit:
         further pass each, since they need a fold of their own.
         """
         model = self._models.current()
+        with _rare_collections():
+            self._run(model, scopes, report)
+
+    def _run(
+        self, model: LoadedModel, scopes: Sequence[Scope], report: AuditReport
+    ) -> None:
         others = self._pass(model, scopes, report)
         done = {model.spec.feature_fingerprint}
         for version in sorted(others):
@@ -128,41 +139,34 @@ class StreamAudit:
             thresholds=self._thresholds,
         )
         progress = Progress(self._say, sum(s.end - s.fold_from for s in scopes))
-        for scope in scopes:
-            fold = LogFold(
-                model.transform,
-                scope.place,
-                start=scope.start,
-                max_keys=self._settings.max_keys,
-                max_events=self._settings.max_events,
-            )
-            self._audit(scope, fold, contents, report, progress)
-        return contents.other_versions
-
-    def _audit(
-        self,
-        scope: Scope,
-        fold: LogFold,
-        contents: Contents,
-        report: AuditReport,
-        progress: Progress,
-    ) -> None:
         with (
             LogReader(self._client) as log,
             LogReader(self._client) as scores,
             LogReader(self._client) as dead_letters,
         ):
-            published = {
-                True: self._published(scores, scope, report, is_score=True),
-                False: self._published(dead_letters, scope, report, is_score=False),
-            }
-            walk = Walk(scope, fold, published, contents.compare, report)
-            for batch in log.read(Span(scope.place, scope.fold_from, scope.limit)):
-                walk.step(batch.records)
-                progress.add(len(batch))
-            walk.finish()
-            pending = log.read(Span(scope.place, scope.limit, scope.end))
-            report.pend(sum(len(batch) for batch in pending))
+            for scope in scopes:
+                published = {
+                    True: self._published(scores, scope, report, is_score=True),
+                    False: self._published(dead_letters, scope, report, is_score=False),
+                }
+                fold = self._fold(model, scope)
+                walk = Walk(scope, fold, published, contents.compare, report)
+                for batch in log.read(Span(scope.place, scope.fold_from, scope.limit)):
+                    walk.step(batch.records)
+                    progress.add(len(batch))
+                walk.finish()
+                pending = log.read(Span(scope.place, scope.limit, scope.end))
+                report.pend(sum(len(batch) for batch in pending))
+        return contents.other_versions
+
+    def _fold(self, model: LoadedModel, scope: Scope) -> LogFold:
+        return LogFold(
+            model.transform,
+            scope.place,
+            start=scope.start,
+            max_keys=self._settings.max_keys,
+            max_events=self._settings.max_events,
+        )
 
     def _published(
         self, reader: LogReader, scope: Scope, report: AuditReport, *, is_score: bool
@@ -172,6 +176,17 @@ class StreamAudit:
         start = self._cluster.bounds([place])[place].start
         span = Span(place, start, self._cluster.open_ends([place])[place])
         return Published(reader, span, scope.place, report, is_score=is_score)
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Look for cycles seldom: records make none, and the search takes a third."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(_COLLECT_OBJECTS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
 
 
 def _merge(report: AuditReport, extra: AuditReport) -> None:

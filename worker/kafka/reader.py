@@ -7,6 +7,7 @@ because control markers take offsets and leave gaps.
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -23,8 +24,8 @@ from worker.records import Header, RecordBatch, TopicPartition
 #: Records of one batch; large enough that the per-batch cost disappears.
 BATCH_RECORDS = 8192
 
-#: Longest wait inside one call, seconds: bounds how late a signal is seen.
-_POLL_SECONDS = 0.1
+#: Longest wait for a full batch, seconds: what the last, smaller one costs.
+_POLL_SECONDS = 0.02
 
 #: Without a record or an end of partition for this long, seconds, reading has failed.
 PATIENCE_SECONDS = 30.0
@@ -100,22 +101,31 @@ class SpanRead:
 
     def _poll(self) -> ReadBatch:
         messages = self._consumer.consume(self._max_records, _POLL_SECONDS)
-        kept = [message for message in messages if self._advance(message)]
-        return _to_batch(kept, self.span.place, with_headers=self._with_headers)
-
-    def _advance(self, message: Message) -> bool:
-        """Move to behind the message; True for a record of the span."""
-        error, offset = message.error(), message.offset()
-        if error is None:
-            assert offset is not None
+        if any(map(Message.error, messages)):
+            messages = [message for message in messages if self._is_record(message)]
+        offsets = [
+            offset for offset in map(Message.offset, messages) if offset is not None
+        ]
+        kept = bisect_left(offsets, self.span.end)
+        if offsets:
             self._is_at_end = False
-            is_inside = self.next_offset <= offset < self.span.end
-            self.next_offset = max(self.next_offset, offset + 1)
-            return is_inside
+            self.next_offset = max(self.next_offset, offsets[-1] + 1)
+        return _to_batch(
+            messages[:kept],
+            offsets[:kept],
+            self.span.place,
+            with_headers=self._with_headers,
+        )
+
+    def _is_record(self, message: Message) -> bool:
+        """Take note of what came in place of a record."""
+        error = message.error()
+        if error is None:
+            return True
         notice = notice_of(error)
         if notice is Notice.END:
             self._is_at_end = True
-            self.next_offset = max(self.next_offset, offset or 0)
+            self.next_offset = max(self.next_offset, message.offset() or 0)
         elif notice is not Notice.PASSING:
             raise _fault(error, notice, self)
         return False
@@ -207,12 +217,16 @@ class LogReader:
 
 
 def _to_batch(
-    messages: Sequence[Message], place: TopicPartition, *, with_headers: bool
+    messages: Sequence[Message],
+    offsets: list[int],
+    place: TopicPartition,
+    *,
+    with_headers: bool,
 ) -> ReadBatch:
     records = RecordBatch(
         topics=[place.topic] * len(messages),
         partitions=[place.partition] * len(messages),
-        offsets=[o for o in map(Message.offset, messages) if o is not None],
+        offsets=offsets,
         timestamps_ms=[ms for _, ms in map(Message.timestamp, messages)],
         keys=list(map(Message.key, messages)),
         values=list(map(Message.value, messages)),

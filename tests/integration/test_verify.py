@@ -1,0 +1,387 @@
+"""verify exits 0 on a right stream, and 1 whatever is done to it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from confluent_kafka import TopicPartition as VendorPartition
+from confluent_kafka.admin import AdminClient
+
+from demo.broker import KafkaBroker
+from tests.doctored import altered_score, flip_decision, flip_digest, with_header
+from tests.published import commit_for, publish, publish_log, read_all
+from tests.small_models import small_model
+from tests.streams import at, payments, right_answers
+from worker.codec import parse_origin
+from worker.commands import verify
+from worker.commands.clients import client_settings
+from worker.config import Settings
+from worker.errors import StateUnusable
+from worker.kafka.admin import Cluster
+from worker.records import NextOffset, Output, RecordBatch, TopicPartition
+from worker.recovery import CommitMetadata
+from worker.scoring import LoadedModel
+
+INPUT = "verify-transactions"
+KEPT = {"retention.ms": "-1"}
+
+Doctor = Callable[[list[Output]], list[Output]]
+Audited = Callable[..., tuple[int, dict[str, Any]]]
+
+
+@dataclass
+class Stream:
+    """A log on the broker, and what must be published for it."""
+
+    kafka: KafkaBroker
+    settings: Settings
+    model: LoadedModel
+    logs: dict[TopicPartition, RecordBatch]
+    ends: dict[TopicPartition, int]
+
+    def answers(self, settings: Settings) -> list[Output]:
+        return [
+            output
+            for log in self.logs.values()
+            for output in right_answers(
+                self.model,
+                log,
+                scores_topic=settings.scores_topic,
+                dead_letters_topic=settings.dead_letters_topic,
+            )
+        ]
+
+    def commit(self, group: str, **changes: int) -> None:
+        """Commit the end of each partition, less where a test says so."""
+        offsets = {}
+        for place, end in self.ends.items():
+            metadata = CommitMetadata(None, 0, changes.get("answered_from", 0))
+            offset = changes.get("offset", end)
+            offsets[place] = NextOffset(offset, metadata.encode())
+        commit_for(self.kafka.bootstrap_servers, group, offsets)
+
+
+@pytest.fixture(scope="module")
+def stream(kafka: KafkaBroker, tmp_path_factory: pytest.TempPathFactory) -> Stream:
+    models_dir = tmp_path_factory.mktemp("models")
+    model = small_model(models_dir)
+    kafka.create_topics({INPUT: 2}, config=KEPT)
+    settings = Settings(
+        bootstrap_servers=kafka.bootstrap_servers,
+        models_dir=models_dir,
+        transactions_topic=INPUT,
+    )
+    client = client_settings(settings)
+    for partition in range(2):
+        place = TopicPartition(INPUT, partition)
+        log = payments(300, seed=partition)
+        publish_log(kafka.bootstrap_servers, at(log, place))
+    with Cluster(client) as cluster:
+        bounds = cluster.bounds(cluster.partitions(INPUT))
+    logs = {place: read_all(client, place, b.end) for place, b in bounds.items()}
+    assert all(log.offsets[-1] > 300 for log in logs.values()), "offsets have gaps"
+    return Stream(kafka, settings, model, logs, {p: b.end for p, b in bounds.items()})
+
+
+@pytest.fixture
+def audited(
+    stream: Stream,
+    fresh_name: Callable[[str], str],
+    capsys: pytest.CaptureFixture[str],
+) -> Audited:
+    """A function that publishes answers, commits, and runs verify on them."""
+
+    def run(
+        doctor: Doctor = list, *arguments: str, **commit: int
+    ) -> tuple[int, dict[str, Any]]:
+        settings = replace(
+            stream.settings,
+            group=fresh_name("verify-group"),
+            scores_topic=fresh_name("verify-scores"),
+            dead_letters_topic=fresh_name("verify-dead-letters"),
+        )
+        topics = {settings.scores_topic: 2, settings.dead_letters_topic: 2}
+        stream.kafka.create_topics(topics, config=KEPT)
+        publish(stream.kafka.bootstrap_servers, doctor(stream.answers(settings)))
+        stream.commit(settings.group, **commit)
+        return run_verify(settings, capsys, *arguments)
+
+    return run
+
+
+def run_verify(
+    settings: Settings, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int, dict[str, Any]]:
+    """The exit code and the report."""
+    parser = argparse.ArgumentParser()
+    verify.add_arguments(parser)
+    args = parser.parse_args(["--json", "--timeout", "0", *arguments])
+    capsys.readouterr()
+    code = verify.main(args, settings)
+    return code, json.loads(capsys.readouterr().out)
+
+
+FINDINGS = (
+    *("missing", "duplicated", "out_of_order", "different"),
+    *("unexpected", "pending", "unverifiable"),
+)
+
+
+def found(report: dict[str, Any]) -> dict[str, int]:
+    return {name: report[name] for name in FINDINGS if report[name]}
+
+
+def of_kind(outputs: list[Output], stem: str) -> list[int]:
+    return [i for i, output in enumerate(outputs) if stem in output.topic]
+
+
+def remove(stem: str) -> Doctor:
+    def doctor(outputs: list[Output]) -> list[Output]:
+        row = of_kind(outputs, stem)[9]
+        return outputs[:row] + outputs[row + 1 :]
+
+    return doctor
+
+
+def repeat(stem: str) -> Doctor:
+    def doctor(outputs: list[Output]) -> list[Output]:
+        row = of_kind(outputs, stem)[9]
+        return [*outputs, outputs[row]]
+
+    return doctor
+
+
+def swap(stem: str) -> Doctor:
+    def doctor(outputs: list[Output]) -> list[Output]:
+        first, second = of_kind(outputs, stem)[9:11]
+        swapped = list(outputs)
+        swapped[first], swapped[second] = outputs[second], outputs[first]
+        return swapped
+
+    return doctor
+
+
+def alter(stem: str, change: Callable[[Output], Output]) -> Doctor:
+    def doctor(outputs: list[Output]) -> list[Output]:
+        row = of_kind(outputs, stem)[9]
+        return [*outputs[:row], change(outputs[row]), *outputs[row + 1 :]]
+
+    return doctor
+
+
+def to_another_partition(output: Output) -> Output:
+    return output._replace(partition=1 - output.partition)
+
+
+def test_a_right_stream_passes(audited: Audited) -> None:
+    code, report = audited()
+
+    assert found(report) == {}
+    assert code == 0
+    assert report["events"] == 600 == report["compared"]
+    assert report["scores"] + report["dead_letters"] == 600
+    assert report["dead_letters"] > 40
+    assert report["clean"] is True
+
+
+@pytest.mark.parametrize(
+    ("doctor", "expected"),
+    [
+        (remove("scores"), {"missing": 1}),
+        (remove("dead-letters"), {"missing": 1}),
+        (repeat("scores"), {"duplicated": 1}),
+        (repeat("dead-letters"), {"duplicated": 1}),
+        (swap("scores"), {"out_of_order": 1}),
+        (swap("dead-letters"), {"out_of_order": 1}),
+        (alter("scores", altered_score(score=0.5)), {"different": 1}),
+        (alter("scores", flip_decision), {"different": 1}),
+        (alter("scores", altered_score(flags=["late"])), {"different": 1}),
+        (alter("scores", flip_digest), {"different": 1}),
+        (alter("scores", altered_score(model_version="x")), {"unverifiable": 1}),
+        (alter("scores", to_another_partition), {"missing": 1, "unexpected": 1}),
+        (
+            alter("dead-letters", with_header("dlq.reason", b"bad_time")),
+            {"different": 1},
+        ),
+        (alter("dead-letters", lambda o: o._replace(value=b"?")), {"different": 1}),
+    ],
+)
+def test_a_doctored_stream_does_not(
+    audited: Audited, doctor: Doctor, expected: dict[str, int]
+) -> None:
+    code, report = audited(doctor)
+
+    assert found(report) == expected
+    assert code == 1
+    assert report["clean"] is False
+    assert len(report["examples"]) == sum(expected.values())
+
+
+def test_duplicates_are_tolerated_only_when_told_so(audited: Audited) -> None:
+    code, report = audited(repeat("scores"), "--allow-duplicates")
+
+    assert found(report) == {"duplicated": 1}
+    assert code == 0
+
+
+def test_what_is_not_committed_in_time_is_pending(audited: Audited) -> None:
+    code, report = audited(list, offset=100)
+
+    assert list(found(report)) == ["pending"]
+    assert code == 1
+    assert report["events"] == 600
+    assert report["compared"] + report["pending"] == 600
+
+
+def test_the_markers_behind_the_last_record_need_not_be_committed(
+    stream: Stream, audited: Audited
+) -> None:
+    last = {log.offsets[-1] + 1 for log in stream.logs.values()}
+    assert last == {end - 1 for end in stream.ends.values()}
+
+    code, report = audited(list, offset=max(last))
+
+    assert (code, found(report)) == (0, {})
+
+
+def test_a_group_that_never_committed_has_answered_nothing(
+    stream: Stream, fresh_name: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = replace(
+        stream.settings,
+        group=fresh_name("never-group"),
+        scores_topic=fresh_name("never-scores"),
+        dead_letters_topic=fresh_name("never-letters"),
+    )
+    topics = {settings.scores_topic: 2, settings.dead_letters_topic: 2}
+    stream.kafka.create_topics(topics, config=KEPT)
+
+    code, report = run_verify(settings, capsys)
+
+    assert (code, found(report)) == (1, {"pending": 600})
+    assert "never committed" in report["notices"][0]
+
+
+def test_records_before_the_first_start_are_folded_and_not_asked_for(
+    stream: Stream, audited: Audited
+) -> None:
+    """As with FRAUD_START=latest: the fold begins before the answers do."""
+    first = 150
+
+    def without_older_answers(outputs: list[Output]) -> list[Output]:
+        return [o for o in outputs if origin_offset(o) >= first]
+
+    code, report = audited(without_older_answers, answered_from=first)
+    lost, _ = audited(without_older_answers)
+
+    expected = sum(o >= first for log in stream.logs.values() for o in log.offsets)
+    assert (code, report["events"]) == (0, expected)
+    assert lost == 1
+
+
+def test_answers_that_retention_removed_are_not_missed(
+    stream: Stream, fresh_name: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = replace(
+        stream.settings,
+        group=fresh_name("trimmed-group"),
+        scores_topic=fresh_name("trimmed-scores"),
+        dead_letters_topic=fresh_name("trimmed-letters"),
+    )
+    topics = {settings.scores_topic: 2, settings.dead_letters_topic: 2}
+    stream.kafka.create_topics(topics, config=KEPT)
+    publish(stream.kafka.bootstrap_servers, stream.answers(settings))
+    stream.commit(settings.group)
+    delete_records(stream.kafka, TopicPartition(settings.scores_topic, 0), 150)
+
+    code, report = run_verify(settings, capsys)
+
+    assert (code, found(report)) == (0, {})
+    assert 300 < report["compared"] < 580
+    assert "no longer kept" in report["notices"][0]
+
+
+def test_what_retention_left_of_the_log_is_compared_where_it_can_be(
+    kafka: KafkaBroker,
+    stream: Stream,
+    fresh_name: Callable[[str], str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The worker folded records that the audit cannot read any more."""
+    topic = fresh_name("old-log")
+    place = TopicPartition(topic, 0)
+    settings = replace(
+        stream.settings,
+        group=fresh_name("old-group"),
+        transactions_topic=topic,
+        scores_topic=fresh_name("old-scores"),
+        dead_letters_topic=fresh_name("old-letters"),
+    )
+    names = (topic, settings.scores_topic, settings.dead_letters_topic)
+    kafka.create_topics(dict.fromkeys(names, 1), config=KEPT)
+    publish_log(kafka.bootstrap_servers, at(payments(1200), place))
+    with Cluster(client_settings(settings)) as cluster:
+        end = cluster.bounds([place])[place].end
+    log = read_all(client_settings(settings), place, end)
+    old = Stream(kafka, settings, stream.model, {place: log}, {place: end})
+    publish(kafka.bootstrap_servers, old.answers(settings))
+    old.commit(settings.group)
+    delete_records(kafka, place, 200)
+
+    code, report = run_verify(settings, capsys)
+
+    assert (code, found(report)) == (0, {})
+    assert report["not_compared"] > 500
+    assert report["compared"] > 200, report
+    assert "no longer holds" in report["notices"][0]
+
+
+def test_topics_that_do_not_fit_are_refused(stream: Stream) -> None:
+    settings = replace(stream.settings, scores_topic="not-there")
+    parser = argparse.ArgumentParser()
+    verify.add_arguments(parser)
+
+    with pytest.raises(StateUnusable, match="not-there must have as many"):
+        verify.main(parser.parse_args(["--timeout", "0"]), settings)
+
+
+def test_the_report_for_people_ends_with_the_four_counts(
+    stream: Stream, fresh_name: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = replace(
+        stream.settings,
+        group=fresh_name("people-group"),
+        scores_topic=fresh_name("people-scores"),
+        dead_letters_topic=fresh_name("people-letters"),
+    )
+    topics = {settings.scores_topic: 2, settings.dead_letters_topic: 2}
+    stream.kafka.create_topics(topics, config=KEPT)
+    publish(stream.kafka.bootstrap_servers, remove("scores")(stream.answers(settings)))
+    stream.commit(settings.group)
+    parser = argparse.ArgumentParser()
+    verify.add_arguments(parser)
+
+    verify.main(parser.parse_args(["--timeout", "0"]), settings)
+
+    *_, example, _, events, last = capsys.readouterr().out.splitlines()
+    assert example.startswith(f"missing {INPUT}/0/")
+    assert events.startswith("events in 600, scores ")
+    assert last == "missing 1, duplicated 0, out of order 0, different 0"
+
+
+def origin_offset(output: Output) -> int:
+    headers = dict(output.headers)
+    if "origin" in headers:
+        return parse_origin(headers["origin"]).offset
+    return int(headers["dlq.origin.offset"])
+
+
+def delete_records(kafka: KafkaBroker, place: TopicPartition, before: int) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    deleted = admin.delete_records([VendorPartition(*place, before)])
+    assert all(future.result().low_watermark == before for future in deleted.values())

@@ -1,0 +1,106 @@
+"""Puts logs and answers on a broker as the real ones are: with commits that abort."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+from confluent_kafka import ConsumerGroupTopicPartitions, Producer
+from confluent_kafka import TopicPartition as VendorPartition
+from confluent_kafka.admin import AdminClient
+
+from worker.kafka.config import ClientSettings
+from worker.kafka.reader import LogReader, Span
+from worker.records import NextOffset, Output, RecordBatch, TopicPartition
+
+_COMMIT_RECORDS = 70
+
+_ids = itertools.count(1)
+
+
+def publish(bootstrap_servers: str, outputs: Sequence[Output]) -> None:
+    """Produce in several commits, one of them aborted and repeated.
+
+    Commits end with markers, so offsets have gaps, and the last of each partition
+    holds no record.
+    """
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "transactional.id": f"tests-{next(_ids)}",
+            "retry.backoff.ms": 1,
+        }
+    )
+    producer.init_transactions(30)
+    for first in range(0, len(outputs), _COMMIT_RECORDS):
+        for is_kept in (False, True) if first == 0 else (True,):
+            producer.begin_transaction()
+            for output in outputs[first : first + _COMMIT_RECORDS]:
+                _produce(producer, output)
+            producer.flush(30)
+            if is_kept:
+                producer.commit_transaction(30)
+            else:
+                producer.abort_transaction(30)
+
+
+def _produce(producer: Producer, output: Output, *, timestamp_ms: int = 0) -> None:
+    producer.produce(
+        output.topic,
+        output.value,
+        output.key,
+        partition=output.partition,
+        headers=list(output.headers),
+        timestamp=timestamp_ms,
+    )
+
+
+def publish_log(bootstrap_servers: str, records: RecordBatch) -> None:
+    """Produce the records of one partition with their own timestamps, with gaps."""
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "transactional.id": f"tests-{next(_ids)}",
+            "retry.backoff.ms": 1,
+        }
+    )
+    place = TopicPartition(records.topics[0], records.partitions[0])
+    producer.init_transactions(30)
+    for first in range(0, len(records), _COMMIT_RECORDS):
+        producer.begin_transaction()
+        for row in range(first, min(first + _COMMIT_RECORDS, len(records))):
+            key, value = records.keys[row], records.values[row]
+            output = Output(place.topic, value, key, place.partition, [], place)
+            _produce(producer, output, timestamp_ms=records.timestamps_ms[row])
+        producer.flush(30)
+        producer.commit_transaction(30)
+
+
+def read_all(client: ClientSettings, place: TopicPartition, end: int) -> RecordBatch:
+    """Every record of a partition, at its true offset."""
+    whole = RecordBatch()
+    with LogReader(client) as reader:
+        for batch in reader.read(Span(place, 0, end)):
+            part = batch.records
+            whole.topics += part.topics
+            whole.partitions += part.partitions
+            whole.offsets += part.offsets
+            whole.timestamps_ms += part.timestamps_ms
+            whole.keys += part.keys
+            whole.values += part.values
+    return whole
+
+
+def commit_for(
+    bootstrap_servers: str, group: str, offsets: Mapping[TopicPartition, NextOffset]
+) -> None:
+    """Commit for a group that has no members, metadata included."""
+    partitions = [
+        VendorPartition(*place, next_offset.offset, next_offset.metadata)
+        for place, next_offset in offsets.items()
+    ]
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    request = ConsumerGroupTopicPartitions(group, partitions)
+    altered = admin.alter_consumer_group_offsets([request])
+    for partition in altered[group].result().topic_partitions:
+        assert partition.error is None
