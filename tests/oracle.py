@@ -151,7 +151,7 @@ def _event_value(spec: Spec, feature: EventFeature, event: Event) -> Value:
         value = min(max(value, feature.clip[0]), feature.clip[1])
     if feature.round_to is not None:
         value = round(value / feature.round_to) * feature.round_to
-    return float(np.log1p(max(value, 0.0))) if feature.log else value
+    return float(np.round(np.log1p(max(value, 0.0)), 9)) if feature.log else value
 
 
 def _calendar_value(spec: Spec, feature: CalendarFeature, event: Event) -> float:
@@ -279,17 +279,18 @@ def _reduced(spec: Spec, feature: WindowFeature, values: Sequence[object]) -> Va
     if feature.statistic is Statistic.DISTINCT:
         return float(len(set(values)))
     numbers = [Fraction(int(value)) for value in values]  # type: ignore[call-overload]
-    scale = _scale(spec, feature)
-    if feature.statistic is Statistic.SUM:
-        return float(sum(numbers, Fraction(0)) / scale)
-    if not numbers:
+    if not numbers and feature.statistic is not Statistic.SUM:
         return feature.empty
-    if feature.statistic is Statistic.MEAN:
-        return float(sum(numbers) / len(numbers) / scale)
-    if feature.statistic is Statistic.MIN:
-        return float(min(numbers) / scale)
-    if feature.statistic is Statistic.MAX:
-        return float(max(numbers) / scale)
+    exact = {
+        Statistic.SUM: sum,
+        Statistic.MEAN: lambda all_: sum(all_) / len(all_),
+        Statistic.MIN: min,
+        Statistic.MAX: max,
+        Statistic.STD: _deviation,
+    }[feature.statistic]
+    return float(Fraction(exact(numbers)) / _scale(spec, feature))
+
+
+def _deviation(numbers: Sequence[Fraction]) -> float:
     mean = sum(numbers) / len(numbers)
-    variance = sum((n - mean) ** 2 for n in numbers) / len(numbers)
-    return math.sqrt(variance) / scale
+    return math.sqrt(sum((n - mean) ** 2 for n in numbers) / len(numbers))

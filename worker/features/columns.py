@@ -19,6 +19,9 @@ from worker.records import MAX_MAGNITUDE, MISSING, Field
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+#: Processors differ in the last bit of a logarithm; rounded, their rows are equal.
+_LOG_DECIMALS = 9
+
 _COMPARISONS: dict[Comparison, Callable[[Floats, float], NDArray[np.bool_]]] = {
     Comparison.ABOVE: operator.gt,
     Comparison.AT_LEAST: operator.ge,
@@ -37,7 +40,7 @@ def event_column(values: Ints, field: Field, feature: EventFeature) -> Floats:
     if feature.round_to is not None:
         column = np.rint(column / feature.round_to) * feature.round_to
     if feature.log:
-        column = np.log1p(np.maximum(column, 0.0))
+        column = np.round(np.log1p(np.maximum(column, 0.0)), _LOG_DECIMALS)
     return column
 
 

@@ -31,55 +31,19 @@ def fold_measure(
     values, times : (n,) int64. rows : (n, n_declared) float64; rows [first, last) of
     the measure's columns are written.
     """
-    records, pool, meta, scale = (
-        admission.records,
-        state.pool,
-        state.meta,
-        measure.scale,
-    )
+    records, scale = admission.records, measure.scale
+    span = (first, last, records)
+    store = (values, state.pool, state.meta)
     if measure.value_word != NOT_KEPT:
-        store_values(first, last, records, values, pool, meta, measure.value_word)
+        store_values(*span, *store, measure.value_word)
     if measure.sums is not None:
-        fold_sums(
-            first,
-            last,
-            records,
-            values,
-            pool,
-            meta,
-            measure.sum_words,
-            measure.sums.table,
-            measure.sums.empty,
-            scale,
-            rows,
-        )
+        sums = measure.sums
+        fold_sums(*span, *store, measure.sum_words, sums.table, sums.empty, scale, rows)
     for extreme in measure.extremes:
+        words, asked = extreme.words, extreme.operations
         fold_extremes(
-            first,
-            last,
-            records,
-            values,
-            pool,
-            meta,
-            extreme.words,
-            extreme.sign,
-            extreme.operations.table,
-            extreme.operations.empty,
-            scale,
-            rows,
+            *span, *store, words, extreme.sign, asked.table, asked.empty, scale, rows
         )
     if measure.scans is not None:
-        fold_scans(
-            first,
-            last,
-            records,
-            times,
-            values,
-            pool,
-            meta,
-            measure.value_word,
-            measure.scans.table,
-            measure.scans.empty,
-            scale,
-            rows,
-        )
+        word, asked = measure.value_word, measure.scans
+        fold_scans(*span, times, *store, word, asked.table, asked.empty, scale, rows)
