@@ -8,10 +8,11 @@ as far as they lie in the window and are not yet expired.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -281,14 +282,14 @@ def _reduced(spec: Spec, feature: WindowFeature, values: Sequence[object]) -> Va
     numbers = [Fraction(int(value)) for value in values]  # type: ignore[call-overload]
     if not numbers and feature.statistic is not Statistic.SUM:
         return feature.empty
-    exact = {
+    exact: dict[Statistic, Callable[[list[Fraction]], Any]] = {
         Statistic.SUM: sum,
         Statistic.MEAN: lambda all_: sum(all_) / len(all_),
         Statistic.MIN: min,
         Statistic.MAX: max,
         Statistic.STD: _deviation,
-    }[feature.statistic]
-    return float(Fraction(exact(numbers)) / _scale(spec, feature))
+    }
+    return float(Fraction(exact[feature.statistic](numbers)) / _scale(spec, feature))
 
 
 def _deviation(numbers: Sequence[Fraction]) -> float:
