@@ -1,0 +1,154 @@
+"""What runs during the demo, all of it as children on this machine."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from demo import child
+from demo.brokers import Broker, Choice, open_broker, partitions_for
+from demo.programs import command, environment, run, running
+from demo.reader import TRANSACTIONS, Reader
+from demo.tally import Tally
+from demo.workers import WorkerProcess, worker
+
+#: Shares of the live traffic: spoilt, and sent a second time.
+_BROKEN, _REPEATED = 0.01, 0.002
+
+#: How long the broker may take for an answer, seconds.
+_ASK_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What can be chosen.
+
+    Attributes
+    ----------
+    models
+        Directory of the bundles.
+    seed
+        Of the simulation; the shipped model has learnt from another.
+    """
+
+    seconds: float
+    rate: float
+    workers: int
+    broker: Choice
+    models: Path
+    seed: int
+
+
+class Stack:
+    """A broker with its topics, and what is started beside it.
+
+    Everything is entered into `closing`, and is gone when that closes.
+    """
+
+    def __init__(self, options: Options, directory: Path, closing: ExitStack):
+        self._options = options
+        self._directory = directory
+        self._closing = closing
+        place = directory / "kafka"
+        self.broker: Broker = closing.enter_context(open_broker(options.broker, place))
+        self._partitions = partitions_for(self.broker, options.workers)
+        self._settings = {
+            "FRAUD_BOOTSTRAP_SERVERS": self.broker.servers,
+            "FRAUD_MODELS_DIR": str(options.models),
+            **self.broker.worker,
+        }
+
+    def create_topics(self) -> None:
+        """Let the worker's own command create its topics.
+
+        Raises
+        ------
+        DemoError
+            It cannot, for instance because there is no bundle.
+        """
+        if not self.broker.is_real:
+            return
+        numbers = [f"--partitions={self._partitions}", "--replication-factor=1"]
+        self._run("topics", *numbers)
+
+    def start_workers(self) -> list[WorkerProcess]:
+        """Start workers; whether they live is seen later."""
+        return [
+            self._closing.enter_context(
+                worker(f"worker-{number}", self._directory, self._settings)
+            )
+            for number in range(1, self._options.workers + 1)
+        ]
+
+    def open_reader(self, tally: Tally) -> Reader:
+        """Read all topics from their beginning."""
+        client = {"bootstrap.servers": self.broker.servers, **self.broker.consumer}
+        reader = Reader(tally, partitions=self._partitions, properties=client)
+        return self._closing.enter_context(reader)
+
+    def send_all(self, payments: Path) -> None:
+        """Send payments as fast as the broker takes them.
+
+        Raises
+        ------
+        DemoError
+            Some could not be sent.
+        """
+        run(self._player(payments), log=self._log("history"))
+
+    def send_live(self, payments: Path) -> AbstractContextManager[child.Child]:
+        """Send payments as the options say, within the context."""
+        options = self._options
+        argv = [
+            *self._player(payments),
+            f"--rate={options.rate}",
+            f"--seconds={options.seconds}",
+            f"--broken={_BROKEN}",
+            f"--repeated={_REPEATED}",
+            f"--seed={options.seed}",
+        ]
+        return running(argv, log=self.live_log)
+
+    def records_in_log(self) -> int:
+        """Ask the broker how many records there are to be answered."""
+        # A consumer that is polled meanwhile by the reader's thread never answers.
+        admin = AdminClient({"bootstrap.servers": self.broker.servers, "log_level": 0})
+        places = (TopicPartition(TRANSACTIONS, p) for p in range(self._partitions))
+        asked = {place: OffsetSpec.latest() for place in places}
+        ends = admin.list_offsets(asked, request_timeout=_ASK_SECONDS)
+        return sum(end.result().offset for end in ends.values())
+
+    @property
+    def live_log(self) -> Path:
+        """Where the sender of live traffic writes."""
+        return self._log("live")
+
+    def verify(self) -> int:
+        """Let the worker's own audit speak; return its exit code."""
+        allowed = [] if self.broker.is_real else ["--allow-duplicates"]
+        sys.stdout.flush()
+        argv = command("fraud-worker", "verify", *allowed)
+        process = child.spawn(argv, env=environment(self._settings))
+        try:
+            return process.wait()
+        finally:
+            child.stop(process)
+
+    def _player(self, payments: Path) -> list[str]:
+        return [
+            *(sys.executable, "-m", "demo.live"),
+            *("--bootstrap-servers", self.broker.servers),
+            *("--topic", TRANSACTIONS, "--payments", str(payments)),
+        ]
+
+    def _run(self, *arguments: str) -> None:
+        argv = command("fraud-worker", *arguments)
+        run(argv, log=self._log(arguments[0]), env=environment(self._settings))
+
+    def _log(self, name: str) -> Path:
+        return self._directory / f"{name}.log"

@@ -1,0 +1,116 @@
+"""What the demo sends: simulated payments, and which of them are frauds.
+
+Thirty simulated days of history fill the windows; then the clock of the simulation
+runs so fast that the demo covers some thirty more. Event times lie in the past, never
+ahead of the records that carry them; a worker takes its time from nothing else.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+#: As long as the longest window of the shipped model.
+HISTORY_DAYS = 30
+
+#: Payments of a customer on a mean day, by the rules of the simulation.
+_DAILY_PAYMENTS = 1.92
+
+#: Customers: enough for variety, few enough for a history that is scored in seconds.
+_FEWEST_CUSTOMERS, _MOST_CUSTOMERS = 200, 2_000
+
+#: How many more payments are simulated than a mean draw needs.
+_MARGIN = 1.15
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficPlan:
+    """How much to simulate for so many seconds at so many records a second."""
+
+    seconds: float
+    rate: float
+    seed: int
+    today: dt.date
+
+    @property
+    def customers(self) -> int:
+        """As many as make the live payments cover about as long as the history."""
+        wanted = self.seconds * self.rate / (_DAILY_PAYMENTS * HISTORY_DAYS)
+        return min(max(round(wanted), _FEWEST_CUSTOMERS), _MOST_CUSTOMERS)
+
+    @property
+    def live_days(self) -> int:
+        """Simulated days that are enough for the live payments."""
+        needed = self.seconds * self.rate * _MARGIN
+        return math.ceil(needed / (_DAILY_PAYMENTS * self.customers)) + 1
+
+    @property
+    def description(self) -> str:
+        """What is simulated, in a line."""
+        hours = 24 * self.rate / (_DAILY_PAYMENTS * self.customers)
+        return (
+            f"{self.customers:,} customers, {HISTORY_DAYS} days of history; then "
+            f"{self.rate:g} records a second, {hours:.0f} simulated hours in each"
+        )
+
+    @property
+    def start(self) -> dt.date:
+        """The first day, such that the last is over."""
+        return self.today - dt.timedelta(days=HISTORY_DAYS + self.live_days)
+
+    def arguments(self, directory: Path) -> list[str]:
+        """Return those of `fraud-train simulate`."""
+        numbers = {
+            "customers": self.customers,
+            "terminals": 2 * self.customers,
+            "days": HISTORY_DAYS + self.live_days,
+            "start": self.start.isoformat(),
+            "seed": self.seed,
+            "format": "jsonl",
+            "out": directory,
+        }
+        return ["simulate", *(f"--{name}={value}" for name, value in numbers.items())]
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Files of payments to be sent, and the truth about them.
+
+    Attributes
+    ----------
+    frauds
+        Ids of the fraudulent payments.
+    """
+
+    history: Path
+    live: Path
+    history_count: int
+    frauds: frozenset[str]
+
+
+def read_traffic(plan: TrafficPlan, directory: Path) -> Traffic:
+    """Part what was simulated into the history and what will be live."""
+    history, live = directory / "history.jsonl", directory / "live.jsonl"
+    first_live = plan.start + dt.timedelta(days=HISTORY_DAYS)
+    count = _part(directory / "transactions.jsonl", history, live, first_live)
+    return Traffic(history, live, count, _frauds(directory / "labels.jsonl"))
+
+
+def _part(source: Path, history: Path, live: Path, first_live: dt.date) -> int:
+    """Write the payments before that day to one file, the others to another."""
+    boundary, count = f"{first_live.isoformat()}T", 0
+    with source.open("rb") as lines, history.open("wb") as old, live.open("wb") as new:
+        for line in lines:
+            is_history = orjson.loads(line)["event_time"] < boundary
+            (old if is_history else new).write(line)
+            count += is_history
+    return count
+
+
+def _frauds(labels: Path) -> frozenset[str]:
+    with labels.open("rb") as lines:
+        return frozenset(orjson.loads(line)["transaction_id"] for line in lines)
