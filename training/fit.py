@@ -7,7 +7,7 @@ model that is returned is the one that was evaluated, never fitted again on more
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,21 +122,37 @@ def prepare(
     spec: Spec,
     events: EventBatch,
     history: LabelledHistory,
+    windows: Sequence[Windows],
     *,
-    first_ms: int,
-    until_ms: int,
     progress: ProgressCallback = quiet,
 ) -> Prepared:
-    """Compute the features that windows in [first_ms, until_ms) need.
+    """Compute the features that some windows need, the earliest of them first.
 
     Events that are older than the spec's memory cannot change them and are left out.
+
+    Raises
+    ------
+    InvalidConfig
+        Where a window has no transaction or no fraud: told before the work.
     """
-    bounds = [first_ms - spec.retention_ms, until_ms]
+    _check(history, windows)
+    bounds = [windows[0].first_ms - spec.retention_ms, windows[-1].test_until_ms]
     start, stop = np.searchsorted(events.event_time_ms, bounds)
     rows = slice(int(start), int(stop))
     part = events.take(rows)
     X = feature_matrix(spec, part, progress=progress)
     return Prepared(part, history.take(rows), X)
+
+
+def _check(history: LabelledHistory, windows: Sequence[Windows]) -> None:
+    problems: list[str] = []
+    for window in windows:
+        try:
+            split(history, window)
+        except InvalidConfig as error:
+            problems += error.problems
+    if problems:
+        raise InvalidConfig(problems, subject="time split")
 
 
 def fit(data: Prepared, windows: Windows, plan: FitPlan) -> Evaluation:

@@ -72,13 +72,7 @@ def test_history_beyond_the_specs_memory_changes_nothing(
     data: Prepared, windows: Windows
 ) -> None:
     """The 7-day mean and the hour of lateness reach back 7 days and an hour."""
-    part = prepare(
-        small_spec(),
-        data.events,
-        data.history,
-        first_ms=windows.first_ms,
-        until_ms=windows.test_until_ms,
-    )
+    part = prepare(small_spec(), data.events, data.history, [windows])
 
     assert len(part.events) < len(data.events)
     needed = part.events.event_time_ms >= windows.first_ms
@@ -243,6 +237,17 @@ def test_the_threshold_keeps_the_budget_on_all_transactions_of_the_week(
     assert done.alerts.per_day == flagged.sum() / 7
     hits = flagged & data.history.fraud[week]
     assert done.alerts.precision == hits.sum() / flagged.sum()
+
+
+def test_windows_without_data_are_told_before_the_work(data: Prepared) -> None:
+    plan = PLAN.lengths
+    early, late = (Windows.ending(until, plan) for until in (0, 10**13))
+
+    with pytest.raises(InvalidConfig) as raised:
+        prepare(small_spec(), data.events, data.history, [early, late])
+
+    assert len(raised.value.problems) == 4
+    assert "the data go from 2018-04-01" in raised.value.problems[0]
 
 
 def test_figures_that_do_not_exist_are_left_out(done: Evaluation) -> None:

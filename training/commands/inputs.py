@@ -76,11 +76,4 @@ def prepare_windows(
 ) -> Prepared:
     """Compute the features that these windows need, and show how far it is."""
     with shown("computing features") as progress:
-        return prepare(
-            spec,
-            events,
-            history,
-            first_ms=windows[0].first_ms,
-            until_ms=windows[-1].test_until_ms,
-            progress=progress,
-        )
+        return prepare(spec, events, history, windows, progress=progress)

@@ -1,0 +1,224 @@
+"""The Handbook's data: features against pandas, the published protocol, a fit."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from training.cli import main
+from training.commands.inputs import read_spec
+from training.dataset import Dataset, read_dataset
+from training.labels import label_history, read_labels
+from training.metrics import card_precision
+from training.split import (
+    DAY_MS,
+    LabelledHistory,
+    SplitPlan,
+    Windows,
+    day_of_evaluation,
+    parse_until_ms,
+    period,
+    split,
+)
+from worker.bundle import read_bundle
+from worker.scoring import load_model
+
+ROWS, FRAUDS = 1_754_155, 14_681
+
+#: Published for the first test week: rows and frauds of both windows.
+TRAIN, TEST = (67_240, 598), (58_264, 385)
+
+
+@pytest.fixture(scope="module")
+def payments(handbook: Path) -> pd.DataFrame:
+    return pd.read_parquet(handbook)
+
+
+class Featurized(NamedTuple):
+    """What the command wrote, and how long it took."""
+
+    rows: pd.DataFrame
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def featurized(handbook: Path, tmp_path_factory: pytest.TempPathFactory) -> Featurized:
+    target = tmp_path_factory.mktemp("features") / "X.parquet"
+    files = [f"--transactions={handbook}", f"--out={target}"]
+    began = time.perf_counter()
+
+    assert main(["featurize", "--spec=book", *files]) == 0
+
+    return Featurized(pd.read_parquet(target), time.perf_counter() - began)
+
+
+@pytest.fixture(scope="module")
+def dataset(handbook: Path) -> Dataset:
+    return read_dataset(handbook, read_spec("book"))
+
+
+@pytest.fixture(scope="module")
+def history(handbook: Path, dataset: Dataset) -> LabelledHistory:
+    schema = read_spec("book").schema
+    labels = read_labels(handbook, schema, names={})
+    return label_history(dataset.events, labels, schema, label_delay_ms=7 * DAY_MS)[0]
+
+
+@pytest.fixture(scope="module")
+def windows() -> Windows:
+    return Windows.ending(parse_until_ms("2018-07-31"), SplitPlan())
+
+
+# Reading
+
+
+def test_every_row_is_accepted_and_what_was_assumed_is_told(dataset: Dataset) -> None:
+    report = dataset.report
+
+    assert (report.rows, report.accepted) == (ROWS, ROWS)
+    assert (report.repeated_ids, report.backward) == (0, 0)
+    assert report.notices == [
+        "event_time: times without offset are read as UTC",
+        "amount: 1,214 values differ from 2 decimals by floating-point noise: rounded",
+    ]
+
+
+def test_the_labels_cover_all_rows(history: LabelledHistory) -> None:
+    assert len(history.fraud) == ROWS
+    assert history.fraud.sum() == FRAUDS
+
+
+# Features
+
+
+def test_all_rows_are_featurized_in_less_than_a_minute(featurized: Featurized) -> None:
+    assert len(featurized.rows) == ROWS
+    assert featurized.seconds < 60
+
+
+def test_rows_keep_their_ids_and_order(
+    featurized: Featurized, payments: pd.DataFrame
+) -> None:
+    ids = featurized.rows["transaction_id"].tolist()
+
+    assert ids == list(map(str, payments.transaction_id))
+
+
+@pytest.mark.parametrize("days", [1, 7, 30])
+def test_windows_equal_an_independent_computation_with_pandas(
+    featurized: Featurized, payments: pd.DataFrame, days: int
+) -> None:
+    """Counts exactly, means to 1e-9, on all rows."""
+    counts, means = _windows_by_pandas(payments, days)
+
+    count, mean = (
+        featurized.rows[f"customer_{name}_{days}d"].to_numpy()
+        for name in ("transaction_count", "amount_mean")
+    )
+    assert int((count != counts).sum()) == 0
+    assert float(np.abs(mean - means).max()) < 1e-9
+
+
+def _windows_by_pandas(
+    payments: pd.DataFrame, days: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count and mean amount over (t - days, t] of each customer, ties in file order."""
+    ordered = payments.sort_values(["customer_id", "event_time"], kind="stable")
+    rolling = (
+        ordered.assign(cents=(ordered.amount * 100).round())
+        .set_index("event_time")
+        .groupby("customer_id")["cents"]
+        .rolling(f"{days}D", closed="right")
+    )
+    counts, means = np.empty(len(payments)), np.empty(len(payments))
+    counts[ordered.index] = rolling.count().to_numpy()
+    means[ordered.index] = rolling.mean().to_numpy() / 100
+    return counts, means
+
+
+def test_the_calendar_equals_pandas(
+    featurized: Featurized, payments: pd.DataFrame
+) -> None:
+    when = payments.event_time.dt
+    weekend, night = when.day_of_week >= 5, when.hour <= 6
+
+    assert np.array_equal(featurized.rows["is_weekend"], weekend)
+    assert np.array_equal(featurized.rows["is_night"], night)
+
+
+# The protocol
+
+
+def test_the_split_has_the_published_numbers_of_rows_and_frauds(
+    history: LabelledHistory, windows: Windows
+) -> None:
+    found = split(history, windows)
+
+    train = history.fraud[found.train]
+    assert (len(train), int(train.sum())) == TRAIN
+    assert int(found.train_fraud.sum()) == TRAIN[1], "all are known by 08-08"
+    assert (len(found.test), int(history.fraud[found.test].sum())) == TEST
+    assert period(windows.first_ms, windows.until_ms) == "2018-07-25..2018-07-31"
+    evaluated = period(windows.test_first_ms, windows.test_until_ms)
+    assert evaluated == "2018-08-08..2018-08-14"
+
+
+def test_a_constant_score_has_the_published_card_precision(
+    history: LabelledHistory, windows: Windows
+) -> None:
+    """Published: 0.017, of which cards come first is chance; and 0.397 at best."""
+    rows = split(history, windows).test
+    fraud = history.fraud[rows]
+    day, customer = day_of_evaluation(history, windows, rows), history.customer[rows]
+
+    constant = card_precision(fraud, np.zeros(len(rows)), day=day, customer=customer)
+    perfect = fraud.astype(np.float64)
+    best = card_precision(fraud, perfect, day=day, customer=customer)
+
+    assert constant == pytest.approx(0.017, abs=0.01)
+    assert best == pytest.approx(0.397, abs=0.001)
+
+
+# A fit
+
+
+@pytest.mark.parametrize(
+    ("spec", "lowest"), [("book", 0.12), ("customer", 0.20)], ids=["book", "customer"]
+)
+def test_a_fit_is_printed_beside_the_published_figures(
+    handbook: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    spec: str,
+    lowest: float,
+) -> None:
+    """Without labels as features, more than 0.35 would be a leak (measured: 0.30)."""
+    code = main(
+        [
+            "fit",
+            f"--spec={spec}",
+            f"--transactions={handbook}",
+            f"--labels={handbook}",
+            f"--out={tmp_path}",
+            "--train-until=2018-07-31",
+            "--version=fitted",
+            "--handbook-figures",
+        ]
+    )
+
+    out = capsys.readouterr().out
+    with capsys.disabled():
+        print(f"\n--- fit --spec {spec}\n{out}")
+    assert code == 0
+    assert f"{TRAIN[0]:,} transactions, {TRAIN[1]} frauds" in out
+    assert f"{TEST[0]:,} transactions, {TEST[1]} frauds" in out
+    model = load_model(read_bundle(tmp_path, "fitted"))
+    reached = model.manifest.metrics["average_precision"]
+    assert lowest < reached < 0.35
+    assert f"{reached:.3f}" in out
+    assert model.manifest.metrics["alerts_per_day"] == pytest.approx(100, abs=1)
