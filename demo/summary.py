@@ -20,7 +20,7 @@ def summary(tally: Tally) -> list[str]:
     before = f"{tally.history:,} payments of history before"
     lines = [f"live     {counts.records:,} records: {answered}; {before}"]
     if took:
-        lines.append(f"latency  {', '.join(times)} until its committed answer is read")
+        lines.append(f"latency  {', '.join(times)} from a record's timestamp to its answer")
     if not math.isnan(counts.precision) and not math.isnan(counts.recall):
         lines.append(
             f"alerts   {counts.flagged:,} flagged, {counts.caught:,} of them frauds "
