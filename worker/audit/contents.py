@@ -38,6 +38,24 @@ class _Published(msgspec.Struct):
     model_version: str
 
 
+_decode = msgspec.json.Decoder(_Published).decode
+
+
+def published_versions(answers: Answers) -> list[str | None]:
+    """Return the model version that each answer names, None for one that is garbage."""
+    if answers.is_score:
+        return [_version(value) for value in answers.values]
+    letters = map(_dead_letter, answers.headers)
+    return [None if letter is None else letter.model_version for letter in letters]
+
+
+def _version(value: bytes | None) -> str | None:
+    try:
+        return _decode(value or b"").model_version
+    except msgspec.MsgspecError:
+        return None
+
+
 class Contents:
     """Compares answers with what the fold of their records says.
 
@@ -62,12 +80,11 @@ class Contents:
         self._model_of = model_of
         self._fingerprint = feature_fingerprint
         self._thresholds = tuple(thresholds)
-        self._decoder = msgspec.json.Decoder(_Published)
         self.other_versions: set[str] = set()
 
     def compare(self, rows: FoldedRecords, answers: Answers) -> Comparison:
         """Compare n records with their n answers, all of one topic."""
-        versions = self._versions(answers)
+        versions = published_versions(answers)
         parts = [
             self._compare_version(version, rows, answers, at)
             for version, at in _by_version(versions)
@@ -77,19 +94,6 @@ class Contents:
             sum(part.not_compared for part in parts),
             [verdict for part in parts for verdict in part.verdicts],
         )
-
-    def _versions(self, answers: Answers) -> list[str | None]:
-        """Return the model versions that the answers name, None for garbage."""
-        if answers.is_score:
-            return [self._version(value) for value in answers.values]
-        letters = map(_dead_letter, answers.headers)
-        return [None if letter is None else letter.model_version for letter in letters]
-
-    def _version(self, value: bytes | None) -> str | None:
-        try:
-            return self._decoder.decode(value or b"").model_version
-        except msgspec.MsgspecError:
-            return None
 
     def _compare_version(
         self, version: str | None, rows: FoldedRecords, answers: Answers, at: Rows

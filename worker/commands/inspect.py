@@ -98,7 +98,7 @@ def bundle_facts(bundle: VerifiedBundle) -> dict[str, Any]:
         "state_fingerprint": manifest.state_fingerprint,
         "feature_fingerprint": manifest.feature_fingerprint,
         "libraries": dict(manifest.libraries),
-        "differences": list(bundle.differences),
+        "library_differences": list(bundle.differences),
         "files": {n: {"size": f.size, "sha256": f.sha256} for n, f in _files(bundle)},
         "manifest_sha256": bundle.digest,
     }
@@ -182,7 +182,7 @@ def _offset_line(facts: dict[str, Any]) -> str:
     log = f"{facts['partition']}  log {facts['log_start']} to {facts['log_end']}"
     if facts["committed"] is None:
         return f"{log}  never committed"
-    line = f"{log}  committed {facts['committed']} ({facts['behind']} behind)"
+    line = f"{log}  committed {facts['committed']}, at most {facts['behind']} behind"
     names = ("watermark", "fold_start", "answered_from", "incomplete_until")
     for name in names:
         if facts.get(name) is not None:

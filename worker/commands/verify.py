@@ -142,23 +142,10 @@ def _scopes(settings: Settings, cluster: Cluster, *, deadline: float) -> list[Sc
         for place, log in bounds.items():
             span = Span(place, log.start, log.end)
             ends[place] = reader.last_record_end(span)
-            bounds[place] = log._replace(removed_until_ms=_removed_until(reader, span))
+            bounds[place] = log._replace(removed_until_ms=reader.removed_until(span))
     committed = _await_commits(cluster, ends, deadline=deadline)
     reach = reach_of(current_spec(settings))
     return [scope_of(p, bounds[p], committed[p], reach) for p in places]
-
-
-def _removed_until(reader: LogReader, span: Span) -> int | None:
-    """Return the timestamp of the first record kept, None if none was removed.
-
-    Asking the broker for it gives no answer where records were deleted by a client
-    (seen on Kafka 4.1).
-    """
-    if span.start == 0:
-        return None
-    first = next(iter(reader.read(span, max_records=1)), None)
-    now_ms = int(time.time() * 1000)
-    return now_ms if first is None else first.records.timestamps_ms[0]
 
 
 def _await_commits(

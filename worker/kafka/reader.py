@@ -215,6 +215,18 @@ class LogReader:
                 return ends[-1] if ends else span.start
             step *= 8
 
+    def removed_until(self, span: Span) -> int | None:
+        """Return the timestamp of the first record kept, None if none was removed.
+
+        The present where none is left. Asking the broker for it gives no answer where
+        a client has deleted records (seen on Kafka 4.1).
+        """
+        if span.start == 0:
+            return None
+        first = next(iter(self.read(span, max_records=1)), None)
+        now_ms = int(time.time() * 1000)
+        return now_ms if first is None else first.records.timestamps_ms[0]
+
 
 def _to_batch(
     messages: Sequence[Message],

@@ -1,0 +1,249 @@
+"""Recomputes single payments: finds them, folds what led to them, and compares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from worker.audit.contents import Contents, published_versions
+from worker.audit.fold import FoldedRecords, LogFold
+from worker.audit.pairing import Answers
+from worker.audit.published import read_answers
+from worker.audit.report import AuditReport
+from worker.audit.scope import Scope, scope_of
+from worker.codec import Decoder
+from worker.commands.clients import reach_of
+from worker.commands.stream_audit import Models
+from worker.config import Settings
+from worker.errors import InvalidConfig, StateUnusable
+from worker.features import Spec
+from worker.kafka.admin import Cluster
+from worker.kafka.config import ClientSettings
+from worker.kafka.reader import LogReader, Span
+from worker.records import LogBounds, TopicPartition
+from worker.scoring import LoadedModel
+
+#: How long to wait for an answer that an open commit hides, seconds.
+_HIDDEN_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recomputed:
+    """One record, what the fold says about it, and what is wrong with its answer.
+
+    Attributes
+    ----------
+    row
+        The record alone; its features are those of the fold.
+    score
+        As the model gives it, not rounded; None for a dead letter.
+    published
+        Its answer, None where there is none.
+    differences
+        Names of what differs; none without an answer.
+    """
+
+    row: FoldedRecords
+    model: LoadedModel
+    threshold: float
+    score: float | None
+    published: Answers | None
+    differences: Sequence[str]
+    notices: list[str] = field(default_factory=list)
+
+
+class Recomputing:
+    """Reads what it needs from the broker; use it as a context manager."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: ClientSettings,
+        cluster: Cluster,
+        models: Models,
+    ):
+        self._settings = settings
+        self._cluster = cluster
+        self._models = models
+        self._reader = LogReader(client)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._reader.close()
+
+    def find(self, transaction_id: str) -> list[tuple[TopicPartition, int]]:
+        """Return every accepted record with that id.
+
+        Raises
+        ------
+        InvalidConfig
+            There is none.
+        """
+        decoder = Decoder(self._models.current().spec.schema)
+        places = self._cluster.partitions(self._settings.transactions_topic)
+        found = []
+        for place, bounds in self._cluster.bounds(places).items():
+            for batch in self._reader.read(Span(place, bounds.start, bounds.end)):
+                records = batch.records
+                decoded = decoder.decode(
+                    records.keys, records.values, records.timestamps_ms
+                )
+                ids = decoded.events.transaction_ids
+                rows = [r for r, text in enumerate(ids) if text == transaction_id]
+                found += [(place, records.offsets[decoded.rows[row]]) for row in rows]
+        if not found:
+            problem = f"no payment with the id {transaction_id} is in the topic"
+            raise InvalidConfig([problem], subject="command line")
+        return found
+
+    def recompute(
+        self, place: TopicPartition, offset: int, version: str | None
+    ) -> Recomputed:
+        """Recompute one record.
+
+        Raises
+        ------
+        StateUnusable
+            There is no such record, or not any more.
+        InvalidConfig
+            There is no such model version.
+        """
+        timestamp_ms = self._timestamp(place, offset)
+        published = self._published(place, offset, timestamp_ms)
+        model = self._model(version, published)
+        scope = self._scope(place, model.spec)
+        row = self._fold(scope, offset, model)
+        overrides = (
+            [] if self._settings.threshold is None else [self._settings.threshold]
+        )
+        contents = Contents(
+            self._models.of,
+            feature_fingerprint=model.spec.feature_fingerprint,
+            thresholds=overrides,
+        )
+        verdicts = contents.compare(row, published).verdicts if published else ()
+        scores = model.scorer.score(row.X)
+        return Recomputed(
+            row=row,
+            model=model,
+            threshold=overrides[0] if overrides else model.threshold,
+            score=float(scores[0]) if len(scores) else None,
+            published=published,
+            differences=[verdict.what for verdict in verdicts],
+            notices=scope.notices,
+        )
+
+    def _timestamp(self, place: TopicPartition, offset: int) -> int:
+        bounds = self._bounds(place)
+        if bounds.start <= offset < bounds.end:
+            for batch in self._reader.read(Span(place, offset, offset + 1)):
+                return batch.records.timestamps_ms[0]
+        raise StateUnusable(
+            f"{place.topic}/{place.partition}/{offset} holds no record: the log has "
+            f"offsets {bounds.start} to {bounds.end - 1}, some of which are markers"
+        )
+
+    def _bounds(self, place: TopicPartition) -> LogBounds:
+        if place not in self._cluster.partitions(place.topic):
+            raise StateUnusable(f"there is no {place.topic}/{place.partition}")
+        return self._cluster.bounds([place])[place]
+
+    def _published(
+        self, consumed: TopicPartition, offset: int, timestamp_ms: int
+    ) -> Answers | None:
+        """Return the first answer to a record, None where there is none."""
+        topics = (self._settings.scores_topic, self._settings.dead_letters_topic)
+        for topic in topics:
+            place = TopicPartition(topic, consumed.partition)
+            bounds = self._bounds(place)
+            # An answer is younger than its record, unless clocks disagree.
+            likely = self._cluster.offsets_at({place: timestamp_ms})[place]
+            for start in dict.fromkeys((likely or bounds.start, bounds.start)):
+                span = Span(place, start, bounds.end)
+                answer = self._answer(span, consumed, offset)
+                if answer is not None:
+                    return answer
+        return None
+
+    def _answer(
+        self, span: Span, consumed: TopicPartition, offset: int
+    ) -> Answers | None:
+        read = self._reader.read(
+            span, with_headers=True, patience_seconds=_HIDDEN_SECONDS
+        )
+        for batch in read:
+            answers = read_answers(
+                batch.records,
+                batch.headers,
+                consumed=consumed,
+                is_score=span.place.topic == self._settings.scores_topic,
+                report=AuditReport(),
+            )
+            rows = np.flatnonzero(answers.origins == offset)
+            if len(rows):
+                return answers.take(rows[:1])
+        return None
+
+    def _model(self, version: str | None, published: Answers | None) -> LoadedModel:
+        """Return the model asked for, else the one that scored, else that in use."""
+        if version is not None:
+            model = self._models.of(version)
+            if model is None:
+                problem = f"--model {version}: no such version in the models directory"
+                raise InvalidConfig([problem], subject="command line")
+            return model
+        scored_by = None if published is None else published_versions(published)[0]
+        scorer = None if scored_by is None else self._models.of(scored_by)
+        return scorer or self._models.current()
+
+    def _scope(self, place: TopicPartition, spec: Spec) -> Scope:
+        bounds = self._bounds(place)
+        span = Span(place, bounds.start, bounds.end)
+        removed_until_ms = self._reader.removed_until(span)
+        committed = self._cluster.committed([place])[place]
+        bounds = bounds._replace(removed_until_ms=removed_until_ms)
+        return scope_of(place, bounds, committed, reach_of(spec))
+
+    def _fold(self, scope: Scope, offset: int, model: LoadedModel) -> FoldedRecords:
+        """Return the record with the features that the log before it gives it."""
+        fold = LogFold(
+            model.transform,
+            scope.place,
+            start=scope.start,
+            max_keys=self._settings.max_keys,
+            max_events=self._settings.max_events,
+        )
+        first = min(self._first_needed(scope, offset, model), offset)
+        for batch in self._reader.read(Span(scope.place, first, offset + 1)):
+            if batch.records.offsets[-1] == offset:
+                rows = fold.fold(batch.records)
+                return rows.take(np.array([len(batch) - 1]))
+            fold.skip(batch.records)
+        raise StateUnusable(
+            f"{scope.place.topic}/{scope.place.partition}/{offset} is gone"
+        )
+
+    def _first_needed(self, scope: Scope, offset: int, model: LoadedModel) -> int:
+        """Return where to begin: earlier records cannot matter to this one."""
+        read = self._reader.read(Span(scope.place, offset, offset + 1))
+        records = next(iter(read)).records
+        decoder = Decoder(model.spec.schema)
+        events = decoder.decode(
+            records.keys, records.values, records.timestamps_ms
+        ).events
+        if not len(events):
+            return offset
+        needed_ms = reach_of(model.spec).first_needed_ms(int(events.event_time_ms[0]))
+        asked = {scope.place: max(0, needed_ms)}
+        return max(scope.fold_from, self._cluster.offsets_at(asked)[scope.place] or 0)
