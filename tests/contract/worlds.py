@@ -17,7 +17,7 @@ from worker.kafka.config import ClientSettings
 from worker.kafka.consumer import KafkaConsumer
 from worker.kafka.producer import ExactlyOnceProducer
 from worker.kafka.reader import LogReader, Span
-from worker.kafka.starting import commit_starts
+from worker.kafka.starting import GroupStart
 from worker.loop import Consumer, Producer, Stop
 from worker.records import NextOffset, TopicPartition
 
@@ -141,7 +141,8 @@ class WorldOfKafka:
     def start_group(
         self, group: str, starts: Mapping[TopicPartition, NextOffset]
     ) -> None:
-        assert commit_starts(self._settings(group, "x"), starts)
+        with GroupStart(self._settings(group, "x")) as start:
+            assert start.commit(starts)
 
     def consumer(self, group: str, name: str, topic: str) -> Consumer:
         settings = self._settings(group, name)

@@ -12,7 +12,7 @@ from worker.errors import InvalidConfig
 from worker.features import Spec
 from worker.kafka.admin import Cluster
 from worker.kafka.reader import LogReader, Span
-from worker.kafka.starting import commit_starts
+from worker.kafka.starting import GroupStart
 from worker.records import LogBounds, NextOffset, RecordBatch, TopicPartition
 from worker.recovery import (
     Reach,
@@ -42,19 +42,20 @@ def ensure_started(
     StateUnusable
         It has one for some partitions only.
     """
-    if check_first_commits(cluster.committed(places)):
-        return
-    if settings.start == "committed":
-        raise InvalidConfig([_no_start(settings)])
-    bounds = cluster.bounds(places)
-    if settings.start == "earliest":
-        reach = reach_of(spec)
-        starts = {place: start_at_earliest(bounds[place], reach) for place in places}
-    else:
-        starts = _latest(settings, spec, cluster, bounds)
-    if commit_starts(client_settings(settings), starts):
-        _LOG.info("group_started", extra={"start": settings.start})
-    check_first_commits(cluster.committed(places))
+    with GroupStart(client_settings(settings)) as group:
+        if check_first_commits(group.committed(places)):
+            return
+        if settings.start == "committed":
+            raise InvalidConfig([_no_start(settings)])
+        bounds = cluster.bounds(places)
+        if settings.start == "earliest":
+            reach = reach_of(spec)
+            starts = {p: start_at_earliest(bounds[p], reach) for p in places}
+        else:
+            starts = _latest(settings, spec, cluster, bounds)
+        if group.commit(starts):
+            _LOG.info("group_started", extra={"start": settings.start})
+        check_first_commits(group.committed(places))
 
 
 def _no_start(settings: Settings) -> str:

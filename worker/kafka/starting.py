@@ -1,13 +1,16 @@
-"""Writes the first commits of a group, from outside of it."""
+"""The first commits of a group, seen and written from outside of it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from worker.errors import BrokerFailed
+from worker.kafka import questions
 from worker.kafka.config import ClientSettings, outsider_properties
 from worker.kafka.consumer import vendor_offsets
 from worker.kafka.faults import Action, Call, action_for
@@ -26,25 +29,52 @@ _IS_RUNNING = frozenset(
 )
 
 
-def commit_starts(
-    settings: ClientSettings, starts: Mapping[TopicPartition, NextOffset]
-) -> bool:
-    """Commit where a group begins, for all partitions in one request.
+class GroupStart:
+    """Whether and where a group has started; use it as a context manager.
 
-    Returns False, and changes nothing, when the group has members: another worker was
-    quicker, and what it committed counts.
-
-    Raises
-    ------
-    BrokerFailed
-        The broker does not accept the commits.
+    It does not wait for commits that are open: one of a worker that has died, perhaps
+    this one's predecessor, would keep every start waiting, and whether there ever was
+    a commit does not depend on it.
     """
-    outsider = Consumer(outsider_properties(settings))
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    try:
+
+    def __init__(self, settings: ClientSettings):
+        self._group = settings.group
+        self._outsider = Consumer(
+            {**outsider_properties(settings), "isolation.level": "read_uncommitted"}
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._outsider.close()
+
+    def committed(
+        self, places: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, NextOffset | None]:
+        """Return what the group last committed, None where it never did."""
+        return questions.committed(self._outsider, places)
+
+    def commit(self, starts: Mapping[TopicPartition, NextOffset]) -> bool:
+        """Commit where the group begins, for all partitions in one request.
+
+        Returns False, and changes nothing, when the group has members: another worker
+        was quicker, and what it committed counts.
+
+        Raises
+        ------
+        BrokerFailed
+            The broker does not accept the commits.
+        """
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                _commit(outsider, starts)
+                self._commit(starts)
             except KafkaException as error:
                 fault = error.args[0]
                 if fault.code() in _IS_RUNNING:
@@ -52,16 +82,13 @@ def commit_starts(
                 action = action_for(fault, Call.QUESTION)
                 if action is not Action.REPEAT or time.monotonic() > deadline:
                     raise BrokerFailed(
-                        f"group {settings.group} cannot be started: {fault.str()}"
+                        f"group {self._group} cannot be started: {fault.str()}"
                     ) from error
             else:
                 return True
-    finally:
-        outsider.close()
 
-
-def _commit(outsider: Consumer, starts: Mapping[TopicPartition, NextOffset]) -> None:
-    answers = outsider.commit(offsets=vendor_offsets(starts), asynchronous=False)
-    for answer in answers:
-        if answer.error is not None:
-            raise KafkaException(answer.error)
+    def _commit(self, starts: Mapping[TopicPartition, NextOffset]) -> None:
+        offsets = vendor_offsets(starts)
+        for answer in self._outsider.commit(offsets=offsets, asynchronous=False):
+            if answer.error is not None:
+                raise KafkaException(answer.error)

@@ -1,0 +1,306 @@
+"""Real `fraud-worker run` processes on the development broker, under real traffic."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import confluent_kafka
+
+from demo import child
+from demo.broker import KafkaBroker
+from tests.waiting import wait_until
+from worker.kafka.admin import Cluster
+from worker.kafka.config import ClientSettings
+from worker.kafka.reader import LogReader, Span
+
+#: A worker that has to import, load and join on a busy machine.
+START_SECONDS = 60.0
+
+_RUN = "import sys; from worker.cli import main; sys.exit(main())"
+
+
+class LiveWorker:
+    """A worker's process; its log is read as it comes."""
+
+    def __init__(self, env: Mapping[str, str], log: Path):
+        self.log = log
+        self._output = log.open("ab")
+        self.process = child.spawn(
+            [sys.executable, "-c", _RUN, "run"], errors=self._output, env=env
+        )
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the log lines of that name, of this process and earlier ones."""
+        lines = (line for line in self.log.read_text().splitlines() if line[:1] == "{")
+        parsed = (json.loads(line) for line in lines)
+        return [line for line in parsed if line["event"] == name]
+
+    def await_event(self, name: str, count: int = 1) -> None:
+        """Wait until the log holds so many lines of that name."""
+
+        def there() -> bool:
+            assert self.process.poll() is None or len(self.events(name)) >= count, (
+                self.log.read_text()[-3000:]
+            )
+            return len(self.events(name)) >= count
+
+        wait_until(there, what=f"{name} in {self.log}", seconds=START_SECONDS)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        os.kill(self.process.pid, number)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ask for an end; return the exit code."""
+        self.send(number)
+        return self.wait()
+
+    def wait(self, seconds: float = 30.0) -> int:
+        """Return the exit code once it has ended."""
+        return self.process.wait(seconds)
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        if self.process.poll() is None:
+            self.kill()
+        self._output.close()
+
+
+@dataclass
+class Stream:
+    """The topics of one test, its group, and everything that runs on them."""
+
+    kafka: KafkaBroker
+    group: str
+    models: Path
+    directory: Path
+    partitions: int = 4
+    settings: dict[str, str] = field(default_factory=dict)
+    workers: list[LiveWorker] = field(default_factory=list)
+
+    @property
+    def transactions(self) -> str:
+        return f"{self.group}-transactions"
+
+    @property
+    def scores(self) -> str:
+        return f"{self.group}-scores"
+
+    @property
+    def dead_letters(self) -> str:
+        return f"{self.group}-dead-letters"
+
+    @property
+    def clients(self) -> ClientSettings:
+        return ClientSettings(self.kafka.bootstrap_servers, self.group, "test")
+
+    def create_topics(self) -> None:
+        names = (self.transactions, self.scores, self.dead_letters)
+        self.kafka.create_topics(dict.fromkeys(names, self.partitions))
+
+    def start(self, instance: str = "0", **settings: str) -> LiveWorker:
+        """Start a worker; it is not waited for."""
+        worker = LiveWorker(
+            self.env(instance, **settings), self.directory / f"worker-{instance}.log"
+        )
+        self.workers.append(worker)
+        return worker
+
+    def env(self, instance: str = "0", **settings: str) -> dict[str, str]:
+        """Return the environment of a worker, or of another command."""
+        kept = {n: v for n, v in os.environ.items() if not n.startswith("FRAUD_")}
+        own = {
+            "FRAUD_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+            "FRAUD_GROUP": self.group,
+            "FRAUD_INSTANCE": instance,
+            "FRAUD_TRANSACTIONS_TOPIC": self.transactions,
+            "FRAUD_SCORES_TOPIC": self.scores,
+            "FRAUD_DEAD_LETTERS_TOPIC": self.dead_letters,
+            "FRAUD_MODELS_DIR": str(self.models),
+            "FRAUD_METRICS_PORT": "-1",
+            "FRAUD_HEALTH_PORT": "-1",
+            "FRAUD_LOG_FORMAT": "json",
+        }
+        return {**kept, **own, **self.settings, **settings}
+
+    def verify(self, *arguments: str) -> str:
+        """Audit the stream; return what `fraud-worker verify` said, which is good."""
+        done = subprocess.run(
+            [sys.executable, "-c", _RUN, "verify", *arguments],
+            env=self.env(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def answers(self) -> Counter[tuple[int, int]]:
+        """Return how often each input record was answered, by partition and offset.
+
+        Fails where the answers of one kind on a partition are out of order.
+        """
+        answered: Counter[tuple[int, int]] = Counter()
+        with Cluster(self.clients) as cluster, LogReader(self.clients) as reader:
+            for topic in (self.scores, self.dead_letters):
+                bounds = cluster.bounds(cluster.partitions(topic))
+                for place, of_place in bounds.items():
+                    span = Span(place, of_place.start, of_place.end)
+                    origins = list(_origins(reader, span))
+                    assert [p for p, _ in origins] == [place.partition] * len(origins)
+                    assert self._may_repeat or origins == sorted(set(origins))
+                    answered.update(origins)
+        return answered
+
+    def inputs(self) -> set[tuple[int, int]]:
+        """Return the input records, by partition and offset."""
+        found = set()
+        with Cluster(self.clients) as cluster, LogReader(self.clients) as reader:
+            bounds = cluster.bounds(cluster.partitions(self.transactions))
+            for place, of_place in bounds.items():
+                for batch in reader.read(Span(place, of_place.start, of_place.end)):
+                    found |= {(place.partition, o) for o in batch.records.offsets}
+        return found
+
+    def await_answers(self, count: int, seconds: float = 60.0) -> None:
+        """Wait until that many offsets of the input have been committed."""
+        with Cluster(self.clients) as cluster:
+            places = cluster.partitions(self.transactions)
+
+            def done() -> bool:
+                offsets = cluster.committed(places).values()
+                return sum(o.offset for o in offsets if o is not None) >= count
+
+            wait_until(done, what=f"{count} answers", seconds=seconds)
+
+    def has_open_commit(self) -> bool:
+        """Whether something stands on the outputs that no reader may see yet."""
+        with Cluster(self.clients) as cluster:
+            places = [
+                place
+                for topic in (self.scores, self.dead_letters)
+                for place in cluster.partitions(topic)
+            ]
+            bounds, ends = cluster.bounds(places), cluster.open_ends(places)
+            return any(ends[place] > bounds[place].end for place in places)
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.close()
+
+    @property
+    def _may_repeat(self) -> bool:
+        return self.settings.get("FRAUD_GUARANTEE") == "at-least-once"
+
+
+def _origins(reader: LogReader, span: Span) -> Iterator[tuple[int, int]]:
+    for batch in reader.read(span, with_headers=True):
+        for headers in batch.headers:
+            named = dict(headers)
+            if "origin" in named:
+                _, partition, offset, _ = named["origin"].split(b"/")
+            else:
+                partition = named["dlq.origin.partition"]
+                offset = named["dlq.origin.offset"]
+            yield int(partition), int(offset)
+
+
+class Traffic:
+    """Writes payments, one in a hundred broken, at a rate or as fast as it can."""
+
+    def __init__(self, stream: Stream, seed: int = 1):
+        self._topic = stream.transactions
+        self._random = random.Random(seed)
+        self._producer = confluent_kafka.Producer(
+            {
+                "bootstrap.servers": stream.kafka.bootstrap_servers,
+                "partitioner": "murmur2_random",
+                "linger.ms": 2,
+            }
+        )
+        self._stop = threading.Event()
+        self.count = 0
+
+    def write(self, count: int) -> None:
+        """Write that many payments now."""
+        for _ in range(count):
+            self._write_one()
+        assert self._producer.flush(30) == 0
+
+    @contextmanager
+    def flowing(self, rate: int) -> Iterator[None]:
+        """Write at that rate while the context lasts."""
+        self._stop.clear()
+        thread = threading.Thread(target=self._flow, args=(rate,))
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            thread.join()
+            assert self._producer.flush(30) == 0
+
+    def _flow(self, rate: int) -> None:
+        began, written = time.monotonic(), 0
+        while not self._stop.wait(0.002):
+            due = int((time.monotonic() - began) * rate)
+            for _ in range(due - written):
+                self._write_one()
+            written = max(written, due)
+            self._producer.poll(0)
+
+    def _write_one(self) -> None:
+        self.count += 1
+        customer = str(self._random.randrange(200))
+        value = json.dumps(
+            {
+                "transaction_id": str(self.count),
+                "event_time": int(time.time() * 1000),
+                "customer_id": customer,
+                "terminal_id": str(self._random.randrange(1000)),
+                "amount": self._random.randrange(100, 30_000) / 100,
+            }
+        ).encode()
+        if self._random.random() < 0.01:
+            value = b"{"
+        self._producer.produce(self._topic, value, customer.encode())
+
+
+def kill_in_open_commit(stream: Stream, worker: LiveWorker) -> None:
+    """Kill the worker while a commit of its is open, and make sure that it was.
+
+    It is frozen first: what is open then stays open until somebody looks.
+    """
+
+    def is_caught() -> bool:
+        worker.send(signal.SIGSTOP)
+        if stream.has_open_commit():
+            return True
+        worker.send(signal.SIGCONT)
+        return False
+
+    wait_until(is_caught, what="an open commit", seconds=30)
+    worker.kill()
+    assert stream.has_open_commit()
+
+
+MakeStream = Callable[..., Stream]
