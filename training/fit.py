@@ -136,7 +136,7 @@ def prepare(
         Where a window has no transaction or no fraud: told before the work.
     """
     _check(history, windows)
-    bounds = [windows[0].first_ms - spec.retention_ms, windows[-1].test_until_ms]
+    bounds = [windows[0].begin_ms - spec.retention_ms, windows[-1].test_until_ms]
     start, stop = np.searchsorted(events.event_time_ms, bounds)
     rows = slice(int(start), int(stop))
     part = events.take(rows)

@@ -31,11 +31,20 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class SplitPlan:
-    """Lengths of the training window, of the gap, and of the evaluation."""
+    """Lengths of the training window, of the gap, and of the evaluation.
+
+    Attributes
+    ----------
+    victim_days
+        Frauds from that many days before the end of training on make known victims.
+        As published; not the length of the training, or two models that learn from
+        more and from less would be measured on different transactions.
+    """
 
     train_days: int = 7
     label_delay_ms: int = 7 * DAY_MS
     test_days: int = 7
+    victim_days: int = 7
 
     @property
     def after_training_ms(self) -> int:
@@ -82,6 +91,12 @@ class Windows:
     until_ms: int
     test_first_ms: int
     test_until_ms: int
+    victims_first_ms: int
+
+    @property
+    def begin_ms(self) -> int:
+        """The first event time that matters to any of them."""
+        return min(self.first_ms, self.victims_first_ms)
 
     @classmethod
     def ending(cls, until_ms: int, plan: SplitPlan) -> Windows:
@@ -91,6 +106,7 @@ class Windows:
             until_ms=until_ms,
             test_first_ms=until_ms + plan.label_delay_ms,
             test_until_ms=until_ms + plan.after_training_ms,
+            victims_first_ms=until_ms - plan.victim_days * DAY_MS,
         )
 
 
@@ -152,13 +168,10 @@ def _rows(history: LabelledHistory, first_ms: int, until_ms: int) -> slice:
 def _of_known_customers(
     history: LabelledHistory, windows: Windows, test: slice
 ) -> Flags:
-    """Whether the customer was known as a victim when the row's day began.
-
-    Frauds count from the first day of training on.
-    """
+    """Whether the customer was known as a victim when the row's day began."""
     day = day_of_evaluation(history, windows, test)
     day_first_ms = windows.test_first_ms + day * DAY_MS
-    past = slice(_rows(history, windows.first_ms, windows.test_until_ms).start, None)
+    past = _rows(history, windows.victims_first_ms, windows.test_until_ms)
     frauds = np.flatnonzero(history.fraud[past]) + past.start
     never = np.iinfo(np.int64).max
     known_ms = np.full(int(history.customer.max(initial=-1)) + 1, never)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -24,7 +26,7 @@ from training.split import (
 from worker.errors import InvalidConfig
 
 #: One day to train on, one to wait, one to evaluate on.
-SHORT = SplitPlan(train_days=1, label_delay_ms=DAY_MS, test_days=1)
+SHORT = SplitPlan(train_days=1, label_delay_ms=DAY_MS, test_days=1, victim_days=1)
 
 
 def at(day: float) -> int:
@@ -106,7 +108,7 @@ def test_known_victims_are_left_out_of_the_evaluation() -> None:
 
 
 def test_a_victim_is_left_out_from_the_day_on_that_begins_after_its_label() -> None:
-    plan = SplitPlan(train_days=1, label_delay_ms=DAY_MS, test_days=2)
+    plan = replace(SHORT, test_days=2)
     history = short_history((at(3.1), 2, False), (at(3.2), 3, False))
 
     found = split(history, Windows.ending(at(1), plan))
@@ -116,13 +118,25 @@ def test_a_victim_is_left_out_from_the_day_on_that_begins_after_its_label() -> N
     assert history.customer[late].tolist() == [3]
 
 
-def test_frauds_before_the_training_make_no_known_victims() -> None:
-    """As published: victims are those known since the training window began."""
+def test_frauds_of_long_ago_make_no_known_victims() -> None:
+    """As published, where victims are those of the last seven days of training."""
+    history = short_history((at(-3), 4, True), (at(2.5), 6, False))
+
+    short = split(history, Windows.ending(at(1), SHORT))
+    long = split(history, Windows.ending(at(1), replace(SHORT, victim_days=5)))
+
+    assert 4 in history.customer[short.test].tolist()
+    assert 4 not in history.customer[long.test].tolist()
+
+
+def test_what_is_evaluated_does_not_depend_on_the_length_of_the_training() -> None:
     history = short_history((at(-3), 4, True))
 
-    found = split(history, Windows.ending(at(1), SHORT))
+    short = split(history, Windows.ending(at(1), SHORT))
+    long = split(history, Windows.ending(at(1), replace(SHORT, train_days=9)))
 
-    assert 4 in history.customer[found.test].tolist()
+    assert long.train.start < short.train.start
+    assert long.test.tolist() == short.test.tolist()
 
 
 def test_a_fraud_confirmed_too_late_is_learnt_as_genuine() -> None:
@@ -147,16 +161,21 @@ def test_a_fraud_confirmed_too_late_is_learnt_as_genuine() -> None:
     st.integers(1, 3),
     st.integers(0, 2),
     st.integers(1, 3),
+    st.integers(1, 3),
 )
 def test_a_split_is_what_the_slow_rule_says(
-    rows: list[tuple[int, int, bool]], train_days: int, delay: int, test_days: int
+    rows: list[tuple[int, int, bool]],
+    train_days: int,
+    delay: int,
+    test_days: int,
+    victim_days: int,
 ) -> None:
     hour_ms = DAY_MS // 24
     history = history_of(
         sorted((START_MS + hour * hour_ms, who, fraud) for hour, who, fraud in rows),
         delay_ms=delay * DAY_MS,
     )
-    plan = SplitPlan(train_days, delay * DAY_MS, test_days)
+    plan = SplitPlan(train_days, delay * DAY_MS, test_days, victim_days)
     windows = Windows.ending(at(train_days + 1), plan)
     try:
         found = split(history, windows)
@@ -177,7 +196,7 @@ def _slow_test_rows(history: LabelledHistory, windows: Windows) -> list[int]:
         known = any(
             history.fraud[other]
             and history.customer[other] == history.customer[row]
-            and windows.first_ms <= history.event_time_ms[other]
+            and windows.victims_first_ms <= history.event_time_ms[other]
             and history.known_ms[other] <= morning
             for other in range(len(history.event_time_ms))
             if history.event_time_ms[other] < windows.test_until_ms
@@ -188,7 +207,7 @@ def _slow_test_rows(history: LabelledHistory, windows: Windows) -> list[int]:
 
 
 def test_days_of_the_evaluation_are_counted_from_its_beginning() -> None:
-    plan = SplitPlan(train_days=1, label_delay_ms=DAY_MS, test_days=2)
+    plan = replace(SHORT, test_days=2)
     history = short_history((at(3), 4, False), (at(3.99), 4, False))
     windows = Windows.ending(at(1), plan)
 
