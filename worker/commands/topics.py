@@ -33,11 +33,6 @@ they are; `fraud-worker check` says what is wrong with them."""
 #: Partitions of new topics unless told otherwise.
 DEFAULT_PARTITIONS = 12
 
-#: The broker's own limit of a record batch, bytes, and what a dead letter may add to
-#: the record that it carries: headers, and the envelope of a batch.
-_DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
-_ENVELOPE_BYTES = 16_384
-
 _DAY_MS = 86_400_000
 
 #: Time to notice and repair an outage, whatever the windows are.
@@ -89,16 +84,10 @@ def plans(
 ) -> list[TopicPlan]:
     """Return the topics as they should be created."""
     retention_ms = max(2 * needed_retention_ms(spec), _LEAST_RETENTION_MS)
-    kept = {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
-    larger = {"max.message.bytes": str(_DEFAULT_MAX_MESSAGE_BYTES + _ENVELOPE_BYTES)}
-    configs: Mapping[str, Mapping[str, str]] = {
-        settings.transactions_topic: kept,
-        settings.scores_topic: kept,
-        settings.dead_letters_topic: kept | larger,
-    }
+    config = {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
     return [
         TopicPlan(name, partitions, replication_factor, config)
-        for name, config in configs.items()
+        for name in _names(settings)
     ]
 
 

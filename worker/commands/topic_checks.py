@@ -1,0 +1,165 @@
+"""Whether the topics are such that every payment can be answered rightly. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from worker.commands.findings import Finding, fail, ok, warn
+from worker.commands.samples import Rate
+from worker.errors import ExitCode
+from worker.kafka.admin import TopicFacts
+
+_DAY_MS = 86_400_000
+
+#: Largest record that the worker produces, bytes, whatever a topic takes.
+_PRODUCED_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The topics by their part, and how long payments must be kept."""
+
+    transactions: str
+    scores: str
+    dead_letters: str
+    retention_ms: int
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """All of them, the input first."""
+        return self.transactions, self.scores, self.dead_letters
+
+
+def check_topics(
+    wanted: Wanted, found: Mapping[str, TopicFacts], rate: Rate | None
+) -> Iterator[Finding]:
+    """Yield what there is to say about each topic, and about all together."""
+    for name in wanted.names:
+        if name not in found:
+            yield fail(name, "does not exist: run `fraud-worker topics`", _STATE)
+            continue
+        facts = found[name]
+        findings = list(_check_topic(wanted, facts))
+        if name == wanted.transactions:
+            findings += _check_retention(wanted, facts, rate)
+        if all(finding.code is ExitCode.OK for finding in findings):
+            text = f"{facts.partition_count} partitions"
+            yield ok(name, f"{text}, {facts.replication_factor} copies of each")
+        yield from findings
+    yield from _check_counts(wanted, found)
+    yield from _check_size(wanted, found)
+
+
+_STATE = ExitCode.STATE
+
+
+def _check_topic(wanted: Wanted, facts: TopicFacts) -> Iterator[Finding]:
+    is_input = facts.name == wanted.transactions
+    needed = "READ" if is_input else "WRITE"
+    if facts.operations is not None and needed not in facts.operations:
+        yield fail(
+            facts.name,
+            f"this client may not {needed.lower()}: add an ACL that allows {needed}",
+            ExitCode.BROKER,
+        )
+    config = facts.config
+    if config is None:
+        yield warn(
+            facts.name,
+            "its settings are hidden from this client, so retention and clean-up were "
+            "not checked: an ACL that allows DESCRIBE_CONFIGS would show them",
+        )
+        return
+    policy = config.get("cleanup.policy", "delete")
+    if policy != "delete":
+        text = f"cleanup.policy is {policy}: compaction removes records, so " + (
+            "windows cannot be rebuilt" if is_input else "answers are lost"
+        )
+        remedy = _alter(facts.name, "cleanup.policy", "delete")
+        yield fail(facts.name, f"{text}\n{remedy}", _STATE)
+    if config.get("unclean.leader.election.enable") == "true":
+        yield warn(
+            facts.name,
+            "unclean.leader.election.enable is true: a broker that lags may become the "
+            "leader, and committed records vanish",
+        )
+    if facts.replication_factor > 1 and config.get("min.insync.replicas") == "1":
+        yield warn(
+            facts.name,
+            "min.insync.replicas is 1: what one broker alone has acknowledged is lost "
+            "with it",
+        )
+
+
+def _check_retention(
+    wanted: Wanted, facts: TopicFacts, rate: Rate | None
+) -> Iterator[Finding]:
+    """Compare how long payments are kept with how far the windows reach back."""
+    if facts.config is None:
+        return
+    needed_days = wanted.retention_ms / _DAY_MS
+    needs = f"windows and lateness reach {needed_days:.3g} days back"
+    cost = f"; {rate.cost(wanted.retention_ms)}" if rate else ""
+    limit_bytes = int(facts.config.get("retention.bytes", "-1"))
+    if limit_bytes >= 0:
+        yield warn(
+            facts.name,
+            f"retention.bytes is {limit_bytes} a partition, which may remove records "
+            f"that are still needed: {needs}{cost}",
+        )
+    kept_ms = int(facts.config.get("retention.ms", "-1"))
+    if kept_ms < 0:
+        yield ok(facts.name, f"records are kept for ever; {needs}{cost}")
+        return
+    kept = f"records are kept for {kept_ms / _DAY_MS:.3g} days"
+    if kept_ms < wanted.retention_ms:
+        remedy = _alter(facts.name, "retention.ms", str(2 * wanted.retention_ms))
+        yield fail(facts.name, f"{kept}, but {needs}{cost}\n{remedy}", _STATE)
+    elif kept_ms < wanted.retention_ms + _DAY_MS:
+        yield warn(
+            facts.name,
+            f"{kept}, {needs}{cost}: an outage of a day could not be made up for",
+        )
+    else:
+        yield ok(facts.name, f"{kept}; {needs}{cost}")
+
+
+def _check_counts(wanted: Wanted, found: Mapping[str, TopicFacts]) -> Iterator[Finding]:
+    counts = {
+        name: found[name].partition_count for name in wanted.names if name in found
+    }
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+        yield fail(
+            "partitions",
+            f"the topics differ in their number ({listed}), but an answer goes to the "
+            "partition of its payment: use topics with equal numbers",
+            _STATE,
+        )
+
+
+def _check_size(wanted: Wanted, found: Mapping[str, TopicFacts]) -> Iterator[Finding]:
+    """Say how large a record may be and still become a dead letter as a whole."""
+    sizes = []
+    for name in (wanted.transactions, wanted.dead_letters):
+        config = found[name].config if name in found else None
+        if config is None or "max.message.bytes" not in config:
+            return
+        sizes.append(int(config["max.message.bytes"]))
+    accepted, copied = min(sizes[0], _PRODUCED_BYTES), sizes[1]
+    if copied < accepted:
+        remedy = _alter(wanted.dead_letters, "max.message.bytes", str(sizes[0]))
+        yield warn(
+            wanted.dead_letters,
+            f"max.message.bytes is {copied}, that of {wanted.transactions} {sizes[0]}: "
+            f"a dead letter that does not fit goes without its value\n{remedy}",
+        )
+
+
+def _alter(topic: str, name: str, value: str) -> str:
+    """Return the command that changes a topic's setting, indented."""
+    return (
+        "      kafka-configs.sh --bootstrap-server ... --alter --entity-type topics "
+        f"--entity-name {topic} --add-config {name}={value}"
+    )
