@@ -22,9 +22,6 @@ from worker.kafka.faults import Notice, notice_of
 from worker.kafka.reading import Reading, place_of
 from worker.records import LogBounds, NextOffset, RecordBatch, TopicPartition
 
-#: How long the broker may refuse to let this member read before it gives up, seconds.
-REFUSAL_SECONDS = 30.0
-
 _LOG = logging.getLogger(__name__)
 
 Assigned = Callable[
@@ -40,6 +37,11 @@ class KafkaConsumer:
     ----------
     delay_seconds
         How long the first record of a batch waits for company.
+
+    Attributes
+    ----------
+    refusal_seconds
+        How long the broker may refuse to let this member read before it gives up.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class KafkaConsumer:
         self._reading = Reading()
         self._paused: set[TopicPartition] = set()
         self._refused_since: float | None = None
+        self.refusal_seconds = 30.0
 
     def subscribe(
         self, *, on_assigned: Assigned, on_revoked: Gone, on_lost: Gone
@@ -228,10 +231,10 @@ class KafkaConsumer:
 
     def _check_refusal(self) -> None:
         since = self._refused_since
-        if since is not None and time.monotonic() - since > REFUSAL_SECONDS:
+        if since is not None and time.monotonic() - since > self.refusal_seconds:
             raise BrokerFailed(
                 f"the broker has refused to let this worker read {self._topics} for "
-                f"{REFUSAL_SECONDS:g} s; check its rights on the topics and the group"
+                f"{self.refusal_seconds:g} s; check its rights on topics and group"
             )
 
     def _assign(self, places: list[TopicPartition], on_assigned: Assigned) -> None:
