@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -344,15 +344,23 @@ def test_a_topic_that_may_not_be_read_ends_the_process_if_it_lasts(
 
 
 def test_a_refusal_that_passes_is_forgotten(bench: Bench) -> None:
-    bench.consumer.refusal_seconds = 1.5
     bench.cluster.fail(Api.FETCH, E.TOPIC_AUTHORIZATION_FAILED)
+    poll_until(bench.consumer, lambda: bench.consumer._refused_since is not None)
     producer = bench.careless_producer()
-    writing = Output("in", b"v", b"k", 0, [], INPUT)
-    deadline = time.monotonic() + 3
-    while time.monotonic() < deadline:
-        producer.commit([writing], {INPUT: NextOffset(0, "")})
-        bench.consumer.poll(10, 0.05)
+    producer.commit(
+        [Output("in", b"v", b"k", 0, [], INPUT)], {INPUT: NextOffset(0, "")}
+    )
+    poll_until(bench.consumer, lambda: bench.consumer.positions() == {INPUT: 1})
+
+    assert bench.consumer._refused_since is None
     producer.close()
+
+
+def poll_until(consumer: KafkaConsumer, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        consumer.poll(10, 0.05)
 
 
 def poll_for(consumer: KafkaConsumer, *, seconds: float) -> None:
