@@ -109,6 +109,16 @@ def test_the_pattern_of_decimal_texts_is_the_decoders(text: str, decimals: int) 
         assert validator.is_valid(json.loads(value)) == is_accepted
 
 
+@pytest.mark.parametrize("number", [2**63 - 1, 1 - 2**63, 10**15, -1, 2**63, -(2**63)])
+def test_integers_that_identify_have_64_bits(number: int) -> None:
+    of = schema(customer_id={"type": "integer"})
+    value = payload(customer_id=number)
+
+    is_valid = Draft202012Validator(transaction_schema(of)).is_valid(json.loads(value))
+
+    assert is_valid == (not decode(value, of=of).rejections)
+
+
 def test_scores_are_valid() -> None:
     bits = np.arange(8)
     batch = EventBatch(["8412"] * 8, EVENT_TIME_MS + bits * 125, {})

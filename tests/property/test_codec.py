@@ -38,6 +38,11 @@ WHOLE_RECORD = {
 
 PLAIN_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 
+RFC_3339_SHAPE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
 KEYS = st.sampled_from([b"596", b"596", b"596", None, b"", b"8412"])
 STAMPS = st.sampled_from([-1, EVENT_TIME_MS, EVENT_TIME_MS - 10**6, 2**62])
 BATCHES = st.lists(st.tuples(KEYS, anything(), STAMPS), max_size=12)
@@ -168,15 +173,14 @@ def reference_time(found: Any, *, is_event_time: bool) -> bool:
     end = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
     if isinstance(found, int) and not isinstance(found, bool):
         return first.timestamp() * 1000 <= found < end.timestamp() * 1000
-    if not isinstance(found, str):
+    if not isinstance(found, str) or not RFC_3339_SHAPE.fullmatch(found):
         return False
     try:
-        at = dt.datetime.fromisoformat(found)
+        # The standard library begins with the year 1; 2000 has the same days as 0.
+        at = dt.datetime.fromisoformat(re.sub("^0000", "2000", found.upper()))
     except ValueError:
         return False
-    if at.tzinfo is None:
-        return False
-    return not is_event_time or first <= at < end
+    return not is_event_time or (first <= at < end and found[:4] != "0000")
 
 
 @given(value=st.one_of(records(), damaged_records()))

@@ -228,7 +228,20 @@ def test_a_time_in_seconds_microseconds_or_nanoseconds(number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "number", [0, -1, 946_684_799_999, 4_102_444_800_000, 2**63 - 1, -(2**63), 2**64]
+    "number",
+    [
+        0,
+        -1,
+        946_684_799_999,
+        4_102_444_800_000,
+        946_684_799,
+        4_102_444_800,
+        4_102_444_800_000_000,
+        4_102_444_800_000_000_000,
+        2**63 - 1,
+        -(2**63),
+        2**64,
+    ],
 )
 def test_a_number_that_is_a_time_in_no_unit(number: int) -> None:
     assert problem(payload(event_time=number)) == (Reason.OUT_OF_RANGE, "event_time")
@@ -349,6 +362,15 @@ def test_brackets_in_texts_and_side_by_side_are_no_depth() -> None:
 
     assert problem(payload_with("note", many)) is None
     assert problem(payload_with("note", "[" + "[{}]," * 500 + "1]")) is None
+    assert problem(payload_with("note", f"[{'[],' * 99}{'[' * 62}{']' * 62}]")) is None
+
+
+def test_depth_is_counted_behind_a_text_that_ends_in_a_backslash() -> None:
+    deep = "[" * 1000 + "]" * 1000
+
+    found = problem(payload_with("note", rf'["\\",{deep}]'))
+
+    assert found == (Reason.TOO_DEEP, WHOLE)
 
 
 def test_a_batch_of_nothing_but_bad_records_has_no_events() -> None:

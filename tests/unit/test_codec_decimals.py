@@ -139,6 +139,14 @@ def test_bounds_are_inclusive_and_in_the_fields_own_unit(
     assert refused_within(above, of, good=low) is Reason.OUT_OF_RANGE
 
 
+def test_a_bound_between_two_units_lies_inside() -> None:
+    of = amounts(1, "number", minimum=-0.25, maximum=0.25)
+
+    assert (held("-0.2", of), held("0.2", of)) == (-2, 2)
+    assert refused_within("-0.3", of, good="0") is Reason.OUT_OF_RANGE
+    assert refused_within("0.3", of, good="0") is Reason.OUT_OF_RANGE
+
+
 def refused_within(json_text: str, of: EventSchema, *, good: str) -> Reason:
     found = problem(record(json_text), of=of, good=record(good))
     assert found is not None

@@ -3,18 +3,31 @@
 Several problems in one record: the first of this list is named.
 
 1. the envelope: tombstone, empty, too large, schema-registry framing, too deep, UTF-8
-2. the syntax: not JSON (also NaN, Infinity, a byte order mark, half of a surrogate
-   pair); not an object
-3. each field in declared order: missing, null, of the wrong type; a text empty or too
-   long; a number beyond 64 bits (or, for a decimal, beyond binary64) is out of range
+2. the syntax: not JSON (nor is a byte order mark, or half of a surrogate pair); not an
+   object
+3. each field in declared order: missing, null, of the wrong type, text too long or
+   empty, a number too large to be held
 4. each field's value in declared order: out of range, too many decimals, not a time, a
    time without offset, in another unit
 5. the record's key: none, or not the payload's
 6. event time ahead of the record's timestamp
 
-`true` is no number, a number in a text is none unless the field says so, and 1.0 is no
-integer. Of a key that comes twice in an object the last counts; fields that the schema
-does not name are skipped, as long as they are JSON. Numbers are read as binary64, so
+Of a key that comes twice in an object the last counts. Fields that the schema does not
+name are skipped, as long as they are JSON. Numbers that people wonder about:
+
+=============  =============  =============  ==========
+written        decimal        integer, time  text
+=============  =============  =============  ==========
+NaN, Infinity  not_json       not_json       not_json
+1e999          out_of_range   wrong_type     wrong_type
+2**64          out_of_range   out_of_range   wrong_type
+1.0, 1e2       accepted       wrong_type     wrong_type
+"1.0"          wrong_type     wrong_type     accepted
+true           wrong_type     wrong_type     wrong_type
+=============  =============  =============  ==========
+
+A decimal whose encoding is text accepts only "1.0", one in minor units is an integer;
+a time may be an RFC 3339 text. Decimals written as numbers are read as binary64, so
 digits beyond its precision do not exist.
 """
 

@@ -15,15 +15,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from worker.codec.verdict import code_of
+from worker.codec.verdict import WHOLE_RECORD, code_of
 from worker.errors import InvalidConfig
 from worker.records import MISSING, EventSchema, Field, Reason
 
-_ParsingErrors = (msgspec.MsgspecError, UnicodeDecodeError)
-
 _read_any = msgspec.json.Decoder(msgspec.Raw).decode
 _read_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_read_text = msgspec.json.Decoder(str).decode
 
 #: Integers of 64 bits; the least one means "no value" in a column.
 _Integer = Annotated[int, Meta(ge=MISSING + 1, le=-(MISSING + 1))]
@@ -63,7 +60,7 @@ class Parser:
             try:
                 # Goes on behind the value that failed, the objects so far kept.
                 objects.extend(map(self._decode, remaining))
-            except _ParsingErrors:
+            except msgspec.DecodeError:
                 position = len(objects) + len(malformed)
                 self._reread(values[position], position, objects, malformed)
             else:
@@ -83,25 +80,22 @@ class Parser:
             objects.append(found)
 
     def read_slowly(self, value: bytes) -> Any | tuple[Reason, int]:
-        """Return the object, or the first problem and its field's index (or -1).
+        """Return the object, or the first problem and its field's index.
 
         First the syntax of the whole value, then each field in declared order.
         """
         try:
             _read_any(value)
-        except _ParsingErrors:
-            return Reason.NOT_JSON, -1
-        try:
             raw_fields = _read_object(value)
         except msgspec.ValidationError:
-            return Reason.NOT_AN_OBJECT, -1
-        except _ParsingErrors:
-            return Reason.NOT_JSON, -1
+            return Reason.NOT_AN_OBJECT, WHOLE_RECORD
+        except msgspec.DecodeError:
+            return Reason.NOT_JSON, WHOLE_RECORD
         contents: dict[str, Any] = {}
         for index, reader in enumerate(self._fields):
             found = reader.read(raw_fields.get(reader.name))
             if isinstance(found, Reason):
-                return found, -1 if found is Reason.NOT_JSON else index
+                return found, index
             contents[self.slots[index]] = found
         return self._struct(**contents)
 
@@ -144,30 +138,21 @@ class _FieldReader:
             return Reason.MISSING_FIELD if self.is_required else None
         try:
             return msgspec.json.decode(raw, type=self.type)
-        except _ParsingErrors:
+        except msgspec.DecodeError:
             return self._explain(bytes(raw))
 
     def _explain(self, raw: bytes) -> Reason:
         """Say why a value that is JSON is not of the field's type."""
         if raw == b"null":
             return Reason.NULL_FIELD
-        if raw[0] == ord('"'):
-            return self._explain_text(raw)
+        if raw[0] == ord('"') and self.is_text:
+            return Reason.TEXT_EMPTY if raw == b'""' else Reason.TEXT_TOO_LONG
         if self.is_number and raw[0] in b"-0123456789":
             has_fraction = any(sign in raw for sign in b".eE")
             if self.is_integer and has_fraction:
                 return Reason.WRONG_TYPE
             return Reason.OUT_OF_RANGE
         return Reason.WRONG_TYPE
-
-    def _explain_text(self, raw: bytes) -> Reason:
-        try:
-            text = _read_text(raw)
-        except _ParsingErrors:
-            return Reason.NOT_JSON  # half of a surrogate pair
-        if not self.is_text:
-            return Reason.WRONG_TYPE
-        return Reason.TEXT_TOO_LONG if text else Reason.TEXT_EMPTY
 
 
 def _field_type(field: Field, *, is_identity: bool) -> Any:
