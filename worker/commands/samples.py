@@ -131,7 +131,7 @@ def check_values(
         if total:
             yield ok(topic, f"all of {total} records in the sample are payments")
         return
-    listed = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common(5))
+    listed = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common(8))
     text = f"{rejected} of {total} records would be dead letters ({listed})"
     if rejected / total > settings.dead_letter_ratio:
         yield fail(

@@ -72,7 +72,7 @@ def main(args: argparse.Namespace, settings: Settings) -> int:
         return ExitCode.OK
     with Cluster(client_settings(settings)) as cluster:
         existing = cluster.topics(_names(settings))
-        partitions = _partition_count(args.partitions, existing, settings)
+        partitions = shared_partitions(args.partitions, existing, settings)
         for plan in plans(settings, spec, partitions, args.replication_factor):
             created = plan.name not in existing and cluster.create(plan)
             print(_line(plan, created=created))
@@ -116,7 +116,7 @@ def _names(settings: Settings) -> list[str]:
     ]
 
 
-def _partition_count(
+def shared_partitions(
     wanted: int | None, existing: Mapping[str, TopicFacts], settings: Settings
 ) -> int:
     """Return the number that all topics share.
