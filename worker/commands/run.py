@@ -6,36 +6,32 @@ import argparse
 import gc
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
 from worker import __version__
 from worker.bundle import VerifiedBundle, read_bundle
 from worker.codec import Decoder, ScoreEncoder
-from worker.commands.clients import client_settings, reach_of
-from worker.commands.first_start import ensure_started
+from worker.commands.clients import reach_of
+from worker.commands.connecting import connect
 from worker.config import Settings
-from worker.errors import ExitCode, Fenced, StateUnusable
-from worker.features import Spec
+from worker.errors import ExitCode, Fenced
 from worker.health import Endpoint, Health, metrics_routes
-from worker.kafka.admin import Cluster
-from worker.kafka.at_least_once import AtLeastOnceProducer
-from worker.kafka.consumer import KafkaConsumer
-from worker.kafka.producer import ExactlyOnceProducer
 from worker.loop import (
     DeadLetterLimit,
     Limits,
-    Producer,
     Report,
     Restoring,
+    SnapshotPolicy,
+    Snapshots,
     Stop,
     Worker,
 )
 from worker.metrics import ModelFacts, WorkerMetrics, exposition
 from worker.pipeline import DeadLetters, Pipeline, Stage
 from worker.scoring import LoadedModel, load_model
+from worker.snapshots import SnapshotStore
 
 HELP = "score the stream until stopped"
 
@@ -54,8 +50,6 @@ again under the same name, it goes on at once where it stopped, with the same st
 #: under one name would else fence each other in turn, and neither would get far.
 FENCED_WAIT_SECONDS = 15.0
 
-#: Largest record that the client produces, bytes; a topic may take less.
-MAX_MESSAGE_BYTES = 1_000_000
 
 _LOG = logging.getLogger(__name__)
 
@@ -92,7 +86,7 @@ def _run(settings: Settings, stop: Stop, closing: ExitStack) -> None:
     health.bundle_verified()
     with ThreadPoolExecutor(1, "connect") as pool:
         # The broker may take a second to hand out a producer's id.
-        connecting = pool.submit(_connect, settings, bundle, stop)
+        connecting = pool.submit(connect, settings, bundle, stop)
         # Here, because the model scores on the thread that loads it.
         model = load_model(bundle)
         model.transform.warm_up()
@@ -106,7 +100,7 @@ def _run(settings: Settings, stop: Stop, closing: ExitStack) -> None:
         broker.consumer,
         broker.producer,
         _pipeline(settings, model, broker.max_message_bytes),
-        restoring=_restoring(settings, model),
+        restoring=_restoring(settings, model, broker.topic_ids),
         report=Report(metrics),
         limits=_limits(settings),
         stop=stop,
@@ -117,74 +111,6 @@ def _run(settings: Settings, stop: Stop, closing: ExitStack) -> None:
     gc.freeze()
     _LOG.info("started", extra={"model": bundle.version, **probes, **served})
     worker.run()
-
-
-@dataclass(frozen=True, slots=True)
-class _Broker:
-    consumer: KafkaConsumer
-    producer: Producer
-    max_message_bytes: int
-
-
-def _connect(settings: Settings, bundle: VerifiedBundle, stop: Stop) -> _Broker:
-    """Check the topics, start the group if need be, and take this worker's place."""
-    clients = client_settings(settings)
-    spec = Spec.from_toml(bundle.files["transform.toml"].decode())
-    with Cluster(clients) as cluster:
-        places = cluster.partitions(settings.transactions_topic)
-        _check_topics(settings, cluster, len(places))
-        ensure_started(settings, spec, cluster, places)
-        max_bytes = _max_message_bytes(settings, cluster)
-    consumer = KafkaConsumer(
-        clients,
-        topics=[settings.transactions_topic],
-        delay_seconds=settings.commit_interval_seconds,
-    )
-    producer: Producer
-    if settings.guarantee == "exactly-once":
-        producer = ExactlyOnceProducer(
-            clients, group_metadata=consumer.group_metadata, deadline=stop.deadline
-        )
-    else:
-        producer = AtLeastOnceProducer(
-            clients, commit_offsets=consumer.commit, deadline=stop.deadline
-        )
-    return _Broker(consumer, producer, max_bytes)
-
-
-def _check_topics(settings: Settings, cluster: Cluster, partition_count: int) -> None:
-    """Refuse topics whose partitions do not match.
-
-    Raises
-    ------
-    StateUnusable
-        A topic is missing, or a score could not go to the partition of its payment.
-    """
-    for topic in (settings.scores_topic, settings.dead_letters_topic):
-        count = len(cluster.partitions(topic))
-        missing = topic if not count else settings.transactions_topic
-        if not count or not partition_count:
-            raise StateUnusable(
-                f"there is no topic {missing}. `fraud-worker topics` creates what is "
-                "missing, or prints the commands."
-            )
-        if count != partition_count:
-            raise StateUnusable(
-                f"{topic} has {count} partitions and {settings.transactions_topic} "
-                f"{partition_count}: an answer goes to the partition of its record, so "
-                "the counts must be equal. If partitions were added, keys have moved "
-                "away from their history; start a new group on new topics."
-            )
-
-
-def _max_message_bytes(settings: Settings, cluster: Cluster) -> int:
-    """Return the largest dead letter that the topic takes."""
-    if settings.guarantee == "at-least-once":
-        # Brokers without transactions need not know this question either.
-        return MAX_MESSAGE_BYTES
-    topic = cluster.topics([settings.dead_letters_topic])[settings.dead_letters_topic]
-    limit = (topic.config or {}).get("max.message.bytes")
-    return min(MAX_MESSAGE_BYTES, int(limit)) if limit else MAX_MESSAGE_BYTES
 
 
 def _pipeline(
@@ -208,13 +134,22 @@ def _pipeline(
     return Pipeline({settings.transactions_topic: stage})
 
 
-def _restoring(settings: Settings, model: LoadedModel) -> Restoring:
+def _restoring(
+    settings: Settings, model: LoadedModel, topic_ids: Mapping[str, str]
+) -> Restoring:
+    policy = SnapshotPolicy(
+        store=SnapshotStore(settings.state_dir / settings.group),
+        topic_ids=topic_ids,
+        state_fingerprint=model.spec.state_fingerprint,
+        interval_seconds=settings.snapshot_interval_seconds,
+    )
     return Restoring(
         new_state=lambda _: model.transform.new_state(
             max_keys=settings.max_keys, max_events=settings.max_events
         ),
         reach=reach_of(model.spec),
         cold_start=settings.cold_start,
+        snapshots=Snapshots(policy) if settings.snapshot_interval_seconds else None,
     )
 
 

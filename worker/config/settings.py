@@ -100,6 +100,12 @@ class Settings:
         "How long the first record of a batch waits for company; more of it means "
         "fewer commits and later scores.",
     )
+    snapshot_interval_seconds: float = setting(
+        60.0,
+        kinds.number(0, 86_400),
+        "How old a partition's snapshot may get; after a crash, what came since is "
+        "replayed. 0 takes none.",
+    )
     max_keys: int = setting(
         2_000_000,
         kinds.whole_number(1, 2**31 - 1),

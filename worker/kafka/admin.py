@@ -59,6 +59,8 @@ class TopicFacts:
     config
         The topic's settings by the broker's names; None where the client may not see
         them.
+    topic_id
+        The cluster's own name for it: a topic that is made anew has another.
     """
 
     name: str
@@ -66,6 +68,7 @@ class TopicFacts:
     replication_factor: int
     operations: frozenset[str] | None
     config: Mapping[str, str] | None
+    topic_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,7 @@ class Cluster:
                 replication_factor=len(topic.partitions[0].replicas),
                 operations=_operations(topic),
                 config=self._config(name),
+                topic_id=str(topic.topic_id),
             )
             for name, topic in found.items()
             if topic is not None

@@ -5,6 +5,7 @@ from worker.loop.limits import DeadLetterLimit, Limits
 from worker.loop.phase import Phase
 from worker.loop.ports import Consumer, Producer
 from worker.loop.reporting import Report
+from worker.loop.snapshots import SnapshotPolicy, Snapshots
 from worker.loop.stop import Stop
 from worker.loop.worker import Worker
 
@@ -16,6 +17,8 @@ __all__ = [
     "Producer",
     "Report",
     "Restoring",
+    "SnapshotPolicy",
+    "Snapshots",
     "Stop",
     "Worker",
 ]

@@ -14,6 +14,7 @@ import numpy as np
 
 from worker.features import FeatureState
 from worker.loop.ports import Consumer
+from worker.loop.snapshots import Snapshots, restore
 from worker.pipeline import PartitionResult, PartitionState
 from worker.records import NextOffset, TopicPartition
 from worker.recovery import (
@@ -23,6 +24,7 @@ from worker.recovery import (
     needed_since_ms,
     plan_start,
 )
+from worker.snapshots import Snapshot
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,11 +41,14 @@ class Restoring:
         How far back the transform looks.
     cold_start
         Go on where records that the state needs are gone.
+    snapshots
+        Shorten the replay; None takes and uses none.
     """
 
     new_state: Callable[[TopicPartition], FeatureState]
     reach: Reach
     cold_start: bool = False
+    snapshots: Snapshots | None = None
 
 
 class Assignment:
@@ -74,10 +79,11 @@ class Assignment:
         StateUnusable
             The log does not allow the right state to be built.
         """
-        plans = self._plans(committed)
+        found = self._snapshots(committed)
+        plans = self._plans(committed, found)
         self._epoch += 1
         for place, plan in plans.items():
-            self.partitions[place] = self._begin(place, plan)
+            self.partitions[place] = self._begin(place, plan, found.get(place))
             self.restoring.add(place)
             _LOG.info("partition_assigned", extra=_facts(place, plan))
         return {place: plan.replay_from for place, plan in plans.items()}
@@ -106,8 +112,28 @@ class Assignment:
                 self.restoring.discard(place)
                 _LOG.info("partition_live", extra={**_name(place), "offset": live_from})
 
-    def _plans(
+    def _snapshots(
         self, committed: Mapping[TopicPartition, NextOffset | None]
+    ) -> dict[TopicPartition, Snapshot]:
+        """Load a snapshot for each partition that has a usable one."""
+        found: dict[TopicPartition, Snapshot] = {}
+        if self._how.snapshots is None:
+            return found
+        for place, offset in committed.items():
+            metadata = CommitMetadata.decode(offset.metadata, place) if offset else None
+            if offset is None or metadata is None:
+                continue
+            snapshot = self._how.snapshots.find(
+                place, metadata.fold_start, offset.offset
+            )
+            if snapshot is not None:
+                found[place] = snapshot
+        return found
+
+    def _plans(
+        self,
+        committed: Mapping[TopicPartition, NextOffset | None],
+        found: Mapping[TopicPartition, Snapshot],
     ) -> dict[TopicPartition, StartPlan]:
         places, reach = list(committed), self._how.reach
         bounds = self._consumer.log_bounds(places)
@@ -126,11 +152,14 @@ class Assignment:
                 first_needed=needed.get(place),
                 reach=reach,
                 cold_start=self._how.cold_start,
+                snapshot_offset=_offset_of(found.get(place)),
             )
             for place, offset in committed.items()
         }
 
-    def _begin(self, place: TopicPartition, plan: StartPlan) -> PartitionState:
+    def _begin(
+        self, place: TopicPartition, plan: StartPlan, snapshot: Snapshot | None
+    ) -> PartitionState:
         def remember(watermark_ms: int | None) -> str:
             return CommitMetadata(
                 watermark_ms,
@@ -139,15 +168,25 @@ class Assignment:
                 plan.incomplete_until_ms,
             ).encode()
 
+        state, folded_until = self._how.new_state(place), 0
+        if snapshot is not None and plan.replay_from == _offset_of(snapshot):
+            restore(state, snapshot)
+            folded_until = snapshot.complete_at
         return PartitionState(
             place=place,
             epoch=self._epoch,
-            state=self._how.new_state(place),
+            state=state,
+            fold_start=plan.fold_start,
+            folded_until=folded_until,
             live_from=plan.live_from,
             next_offset=plan.replay_from,
             incomplete_until_ms=plan.incomplete_until_ms,
             remember=remember,
         )
+
+
+def _offset_of(snapshot: Snapshot | None) -> int | None:
+    return None if snapshot is None else snapshot.header.next_offset
 
 
 def offset_alone(partition: PartitionState) -> PartitionResult:

@@ -61,6 +61,7 @@ class Worker:
         self._clock = stop.clock
         self._watchdog = Watchdog(limits.commit_seconds)
         self._assignment = Assignment(consumer, restoring)
+        self._snapshots = restoring.snapshots
         self._backlog = Backlog()
         self._dead_letters = DeadLetterCounts(limits.dead_letters)
         self._standing_still: set[TopicPartition] = set()
@@ -85,6 +86,7 @@ class Worker:
             try:
                 while not self._stop.is_requested:
                     self.run_once()
+                self._take_last_snapshots()
             finally:
                 self._close()
 
@@ -95,7 +97,8 @@ class Worker:
         2. decode, transform, score and encode it; state advances here, once
         3. commit outputs and next offsets together, as often as that takes
         4. stop partitions that are nearly all dead letters
-        5. once a second: measure; now and then: commit idle partitions again
+        5. copy a slice of a snapshot
+        6. once a second: measure; now and then: commit idle partitions again
         """
         records = self._next_records()
         if len(records):
@@ -210,6 +213,9 @@ class Worker:
             self._assignment.note_live()
         if self._standing_still:
             self._end_if_all_stand_still()
+        if self._snapshots is not None:
+            assignment = self._assignment
+            self._snapshots.step(assignment.partitions, assignment.restoring)
         now = self._clock()
         if now - self._measured_at >= self._limits.measure_seconds:
             self._measured_at = now
@@ -252,6 +258,8 @@ class Worker:
     def _let_go(self, places: Sequence[TopicPartition], event: Rebalance) -> None:
         """Forget all that is known of partitions, wherever it is kept."""
         self._assignment.let_go(places)
+        if self._snapshots is not None:
+            self._snapshots.forget(places)
         self._backlog.drop(places)
         self._dead_letters.forget(places)
         self._standing_still.difference_update(places)
@@ -265,6 +273,13 @@ class Worker:
         assert self.phase.may_become(phase), (self.phase, phase)
         _LOG.debug("phase", extra={"phase": phase.value})
         self.phase = phase
+
+    def _take_last_snapshots(self) -> None:
+        """Leave the state to a successor; only all that was committed is in it."""
+        is_settled = not len(self._backlog) and not self._stop.is_overdue
+        if self._snapshots is not None and is_settled:
+            assignment = self._assignment
+            self._snapshots.take_all(assignment.partitions, assignment.restoring)
 
     def _close(self) -> None:
         """Leave in an order in which nothing can be lost: first stop consuming."""

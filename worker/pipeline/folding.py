@@ -81,7 +81,8 @@ def fold(
         features = None
         if first < last:
             events = _cut(decoded.events, first, last)
-            features = transform.transform(events, partition.state)
+            offsets = _offsets_if_needed(partition, records, span, decoded.rows, first)
+            features = transform.transform(events, partition.state, offsets=offsets)
         partition.next_offset = records.offsets[span.last - 1] + 1
         live = bisect_left(records.offsets, partition.live_from, span.first, span.last)
         live_event = first if live == span.first else _first_from(decoded, live)
@@ -113,6 +114,20 @@ def live_events(
         np.concatenate([_features(part).duplicate[_live(part)] for part in scored]),
         np.concatenate([_incomplete(decoded, part) for part in scored]),
     )
+
+
+def _offsets_if_needed(
+    partition: PartitionState,
+    records: RecordBatch,
+    span: Span,
+    rows: NDArray[np.intp],
+    first: int,
+) -> NDArray[np.int64] | None:
+    """Return the offsets of a span's events while a snapshot is being caught up."""
+    if records.offsets[span.first] >= partition.folded_until:
+        return None
+    own = rows[first : int(np.searchsorted(rows, span.last))]
+    return np.array([records.offsets[row] for row in own.tolist()], np.int64)
 
 
 def _first_from(decoded: Decoded, row: int) -> int:

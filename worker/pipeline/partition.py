@@ -32,6 +32,11 @@ class PartitionState:
         First offset that has not been folded.
     incomplete_until_ms
         Scores of events before this time are flagged; None flags none.
+    fold_start
+        First offset of the log that the state is a fold of.
+    folded_until
+        The state may hold keys that were folded up to here (a snapshot); below, it
+        is told the records' offsets, and passes over what it holds already.
     remember
         Given the watermark (None before the first event), makes the text that is
         kept with a commit.
@@ -43,6 +48,8 @@ class PartitionState:
     live_from: int = 0
     next_offset: int = 0
     incomplete_until_ms: int | None = None
+    fold_start: int = 0
+    folded_until: int = 0
     remember: Callable[[int | None], str] = _nothing_to_remember
 
     @property

@@ -71,6 +71,7 @@ def plan_start(
     first_needed: int | None,
     reach: Reach,
     cold_start: bool,
+    snapshot_offset: int | None = None,
 ) -> StartPlan:
     """Decide where to read a partition that has been assigned.
 
@@ -81,6 +82,8 @@ def plan_start(
     first_needed
         The first offset kept whose record is as young as `needed_since_ms` asks; None
         where that asks for nothing, or where no record is.
+    snapshot_offset
+        Where a snapshot lets the replay start, at or before the committed offset.
     cold_start
         Go on with what is left where records are gone, and say so in the plan.
 
@@ -100,6 +103,8 @@ def plan_start(
     metadata = CommitMetadata.decode(committed.metadata, place)
     if metadata is None:
         metadata = all_that_is_left(bounds, reach, answered_from=committed.offset)
+    if snapshot_offset is not None and snapshot_offset >= bounds.start:
+        return _replay_from(snapshot_offset, committed.offset, metadata)
     gap = _what_is_missing(place, committed.offset, metadata, bounds, first_needed)
     if gap is None:
         return _replay(committed.offset, metadata, first_needed)
@@ -130,8 +135,14 @@ def _replay(
     replay_from = metadata.fold_start
     if metadata.watermark_ms is not None and first_needed is not None:
         replay_from = max(replay_from, first_needed)
+    return _replay_from(min(replay_from, live_from), live_from, metadata)
+
+
+def _replay_from(
+    replay_from: int, live_from: int, metadata: CommitMetadata
+) -> StartPlan:
     return StartPlan(
-        min(replay_from, live_from),
+        replay_from,
         live_from,
         metadata.fold_start,
         metadata.answered_from,

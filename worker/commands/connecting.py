@@ -1,0 +1,101 @@
+"""Takes the worker's place at the broker, after checking that the topics allow it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from worker.bundle import VerifiedBundle
+from worker.commands.clients import client_settings
+from worker.commands.first_start import ensure_started
+from worker.config import Settings
+from worker.errors import StateUnusable
+from worker.features import Spec
+from worker.kafka.admin import Cluster
+from worker.kafka.at_least_once import AtLeastOnceProducer
+from worker.kafka.consumer import KafkaConsumer
+from worker.kafka.producer import ExactlyOnceProducer
+from worker.loop import Producer, Stop
+
+#: Largest record that the client produces, bytes; a topic may take less.
+MAX_MESSAGE_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Both halves of the client, and what was learnt while connecting."""
+
+    consumer: KafkaConsumer
+    producer: Producer
+    max_message_bytes: int
+    topic_ids: Mapping[str, str]
+
+
+def connect(settings: Settings, bundle: VerifiedBundle, stop: Stop) -> Broker:
+    """Check the topics, start the group if need be, and take this worker's place."""
+    clients = client_settings(settings)
+    spec = Spec.from_toml(bundle.files["transform.toml"].decode())
+    with Cluster(clients) as cluster:
+        places = cluster.partitions(settings.transactions_topic)
+        _check_topics(settings, cluster, len(places))
+        ensure_started(settings, spec, cluster, places)
+        max_bytes = _max_message_bytes(settings, cluster)
+        topic_ids = _topic_ids(settings, cluster)
+    consumer = KafkaConsumer(
+        clients,
+        topics=[settings.transactions_topic],
+        delay_seconds=settings.commit_interval_seconds,
+    )
+    producer: Producer
+    if settings.guarantee == "exactly-once":
+        producer = ExactlyOnceProducer(
+            clients, group_metadata=consumer.group_metadata, deadline=stop.deadline
+        )
+    else:
+        producer = AtLeastOnceProducer(
+            clients, commit_offsets=consumer.commit, deadline=stop.deadline
+        )
+    return Broker(consumer, producer, max_bytes, topic_ids)
+
+
+def _check_topics(settings: Settings, cluster: Cluster, partition_count: int) -> None:
+    """Refuse topics whose partitions do not match.
+
+    Raises
+    ------
+    StateUnusable
+        A topic is missing, or a score could not go to the partition of its payment.
+    """
+    for topic in (settings.scores_topic, settings.dead_letters_topic):
+        count = len(cluster.partitions(topic))
+        missing = topic if not count else settings.transactions_topic
+        if not count or not partition_count:
+            raise StateUnusable(
+                f"there is no topic {missing}. `fraud-worker topics` creates what is "
+                "missing, or prints the commands."
+            )
+        if count != partition_count:
+            raise StateUnusable(
+                f"{topic} has {count} partitions and {settings.transactions_topic} "
+                f"{partition_count}: an answer goes to the partition of its record, so "
+                "the counts must be equal. If partitions were added, keys have moved "
+                "away from their history; start a new group on new topics."
+            )
+
+
+def _max_message_bytes(settings: Settings, cluster: Cluster) -> int:
+    """Return the largest dead letter that the topic takes."""
+    if settings.guarantee == "at-least-once":
+        # Brokers without transactions need not know this question either.
+        return MAX_MESSAGE_BYTES
+    topic = cluster.topics([settings.dead_letters_topic])[settings.dead_letters_topic]
+    limit = (topic.config or {}).get("max.message.bytes")
+    return min(MAX_MESSAGE_BYTES, int(limit)) if limit else MAX_MESSAGE_BYTES
+
+
+def _topic_ids(settings: Settings, cluster: Cluster) -> dict[str, str]:
+    """Return what tells a topic from one of the same name that was made anew."""
+    if settings.guarantee == "at-least-once":
+        return {}
+    name = settings.transactions_topic
+    return {name: cluster.topics([name])[name].topic_id}
