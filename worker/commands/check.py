@@ -124,10 +124,7 @@ def _check_cluster(
     client = client_settings(settings)
     try:
         with Cluster(client) as cluster, LogReader(client) as reader:
-            count = cluster.broker_count()
-            yield ok(
-                "broker", f"{count} reachable through {settings.bootstrap_servers}"
-            )
+            yield _check_brokers(cluster, settings.bootstrap_servers)
             yield from _check_stream(args, settings, model, cluster, reader)
             yield from _check_members(client, cluster)
     except Fatal as fatal:
