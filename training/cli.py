@@ -17,7 +17,7 @@ from training.commands import (
     publish,
     simulate,
 )
-from worker.errors import Fatal
+from worker.errors import ExitCode, Fatal
 
 _TEXT = """\
 from nothing to a model in use:
@@ -62,6 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Fatal as error:
         print(f"fraud-train {args.command}: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:  # a path that cannot be read or written, a full disk
+        print(f"fraud-train {args.command}: {error}", file=sys.stderr)
+        return ExitCode.CONFIG
     except KeyboardInterrupt:
         return 128 + 2  # what a shell reports for SIGINT
 

@@ -49,6 +49,7 @@ class Labels:
     fraud: Flags
     label_time_ms: Integers
     rejections: Sequence[Rejection]
+    notices: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class LabelReport:
     repeated: int
     delays_ms: Integers
     rejections: Sequence[Rejection]
+    notices: Sequence[str]
 
     def lines(self) -> Iterator[str]:
         """Yield the report as people read it."""
@@ -89,6 +91,8 @@ class LabelReport:
             yield f"  median delay of a label: {days:.1f} days"
         else:
             yield "  notice: labels have no time; each is known when the delay is over"
+        for notice in self.notices:
+            yield f"  notice: {notice}"
         if self.labelled < self.transactions:
             yield "  notice: transactions without a label count as genuine"
         for count, what in (
@@ -123,7 +127,7 @@ def read_labels(path: Path, schema: EventSchema, *, names: Mapping[str, str]) ->
         Field(LABEL_TIME, "time", required=False),
     ]
     reader = _read_objects if kind_of(path) == "jsonl" else _read_table
-    columns = reader(path, fields, names)
+    columns, notices = reader(path, fields, names)
     columns[FRAUD] = _booleans(columns[FRAUD])
     columns[_NO_TIME] = np.full(len(columns[FRAUD]), _ANY_MS)
     checked = EventSchema(
@@ -137,26 +141,27 @@ def read_labels(path: Path, schema: EventSchema, *, names: Mapping[str, str]) ->
     assert isinstance(fraud, np.ndarray)
     assert isinstance(label_time, np.ndarray)
     ids = decoded.events.transaction_ids
-    return Labels(path, ids, fraud == 1, label_time, decoded.rejections)
+    return Labels(path, ids, fraud == 1, label_time, decoded.rejections, notices)
 
 
 def _read_table(
     path: Path, fields: Sequence[Field], names: Mapping[str, str]
-) -> dict[str, RawColumn]:
+) -> tuple[dict[str, RawColumn], list[str]]:
     present = column_names(path)
     usable = {name: column for name, column in names.items() if column in present}
-    return dict(read_columns(path, fields, usable).columns)
+    table = read_columns(path, fields, usable)
+    return dict(table.columns), table.notices
 
 
 def _read_objects(
     path: Path, fields: Sequence[Field], names: Mapping[str, str]
-) -> dict[str, RawColumn]:
+) -> tuple[dict[str, RawColumn], list[str]]:
     columns: dict[str, list[Any]] = {field.name: [] for field in fields}
     for lines in read_lines(path):
         for label in map(_parse, lines):
             for name, column in columns.items():
                 column.append(label.get(names.get(name, name), label.get(name)))
-    return dict(columns)
+    return dict(columns), []
 
 
 def _parse(line: bytes) -> Mapping[str, Any]:
@@ -215,6 +220,7 @@ def label_history(
         repeated=int((labels_by_id[labels_by_id > 1] - 1).sum()),
         delays_ms=(label_time_ms - events.event_time_ms)[label_time_ms != MISSING],
         rejections=labels.rejections,
+        notices=labels.notices,
     )
     problems = list(_problems(report, labels.path))
     if problems:

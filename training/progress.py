@@ -48,6 +48,8 @@ class _Line:
         self._pause = _TERMINAL_SECONDS if self._terminal else _LOG_SECONDS
         self._began = self._shown = clock()
         self._done = 0
+        if self._terminal:
+            self._write(what)
 
     def update(self, done: int, total: int) -> None:
         self._done = done

@@ -18,6 +18,7 @@ from tests.training_builders import (
     write_records,
 )
 from training.dataset import Dataset, read_dataset
+from training.json_lines import LINES_AT_ONCE
 from training.labels import LabelReport, label_history, read_labels
 from training.split import DAY_MS, LabelledHistory
 from worker.codec import Decoder
@@ -302,6 +303,22 @@ def test_lines_that_are_not_json_are_left_out(tmp_path: Path) -> None:
     ]
 
 
+def test_rows_are_numbered_through_a_file_of_many_lines(tmp_path: Path) -> None:
+    """More lines than are decoded at once; the bad ones lie on both sides."""
+    count = LINES_AT_ONCE + 10
+    good = write_records(tmp_path / "one.jsonl", payments(1)).read_bytes()
+    lines = [good] * count
+    lines[5] = lines[LINES_AT_ONCE + 5] = b"{}\n"
+    path = tmp_path / "data.jsonl"
+    path.write_bytes(b"".join(lines))
+
+    found = read_dataset(path, small_spec())
+
+    assert [r.row for r in found.report.rejections] == [5, LINES_AT_ONCE + 5]
+    assert len(found.events) == count - 2
+    assert found.events.columns["customer_id"] == ["1"] * (count - 2)
+
+
 def test_a_rejected_field_is_named_as_the_spec_names_it(tmp_path: Path) -> None:
     records = [{**record, "EUR": record["amount"]} for record in payments()]
     for record in records:
@@ -470,6 +487,19 @@ def test_a_label_counts_when_the_delay_is_over_even_if_it_came_earlier(
     assert history.known_ms[0] == START_MS + 7 * DAY_MS
 
 
+def test_label_times_without_offset_are_read_as_utc_with_a_notice(
+    tmp_path: Path,
+) -> None:
+    labels = [{**LABELS[0], "label_time": "2018-04-10 00:00:00"}]
+
+    history, report = labelled(tmp_path, payments(), labels, "labels.csv")
+
+    assert history.known_ms[0] == START_MS + 9 * DAY_MS
+    assert (
+        "  notice: label_time: times without offset are read as UTC" in report.lines()
+    )
+
+
 @pytest.mark.parametrize(
     "values",
     [[True, False], [1, 0], [1.0, 0.0], ["true", "false"], ["1", "0"]],
@@ -521,6 +551,16 @@ def test_a_label_of_no_truth_value_is_left_out_and_reported(tmp_path: Path) -> N
         (0, Reason.WRONG_TYPE),
         (2, Reason.NULL_FIELD),
     }
+
+
+def test_lines_that_are_no_labels_are_left_out_and_reported(tmp_path: Path) -> None:
+    path = write_records(tmp_path / "labels.jsonl", LABELS)
+    path.write_bytes(b"not json\n[1]\n" + path.read_bytes())
+
+    found = read_labels(path, small_spec().schema, names={})
+
+    assert found.transaction_ids == ["100", "102"]
+    assert [r.row for r in found.rejections] == [0, 1]
 
 
 def test_the_last_label_of_a_transaction_holds(tmp_path: Path) -> None:

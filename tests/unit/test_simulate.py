@@ -188,6 +188,20 @@ def test_daily_counts_add_up_to_the_rate(mean: float, days: int) -> None:
     assert max(counts) - min(counts) <= 1
 
 
+def test_the_radius_decides_how_many_terminals_a_customer_uses() -> None:
+    near, far = (
+        simulate(SimulationPlan(customers=50, terminals=2_000, days=90, radius=radius))
+        for radius in (2.0, 20.0)
+    )
+
+    used = [
+        np.mean([len(set(one.terminal[one.customer == c])) for c in range(50)])
+        for one in (near, far)
+    ]
+    assert used[0] < 10
+    assert used[1] > 50
+
+
 # Statistics of the published data, at its size
 
 

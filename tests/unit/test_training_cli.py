@@ -197,6 +197,24 @@ def test_published_figures_stand_beside_ours_when_asked_for(
     assert re.search(r"published: random forest +0\.658 +0\.867 +0\.287", beside)
 
 
+def test_what_the_model_cannot_use_is_told(
+    files: Files, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blind = files.directory / "blind.toml"
+    tail = '[[feature]]\nname = "amount_tail"\nfield = "amount"\n'
+    items = '[[feature]]\nname = "items"\nfield = "items"\n'
+    lines = "clip = [150, 1000]\nround_to = 5\n"
+    assert tail + lines in SPEC
+    blind.write_text(SPEC.replace(tail + lines, items))
+    fit = [argument.replace(str(files.spec), str(blind)) for argument in files.fit()]
+
+    code, _, err = run(capsys, [*fit, "--version", "blind"])
+
+    assert code == 0
+    assert "notice: items has no value in the training window" in err
+    assert "notice: amount: this model sees no difference between values" in err
+
+
 def test_a_version_that_exists_is_not_overwritten(
     files: Files, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -238,6 +256,17 @@ def test_evaluate_prints_weeks_and_their_mean(
     ]
     precisions = [float(week[5]) for week in weeks]
     assert float(mean[1]) == pytest.approx(sum(precisions) / 3, abs=0.001)
+    assert "published" not in out
+
+
+def test_weeks_stand_beside_the_published_ones_when_asked_for(
+    files: Files, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["evaluate", *files.history(), "--weeks", "1", "--handbook-figures"]
+
+    _, out, _ = run(capsys, arguments)
+
+    assert re.search(r"published: XGBoost +0\.687 +0\.869 +0\.303", out)
 
 
 def test_a_gate_fails_the_command(
@@ -267,6 +296,24 @@ def test_compare_tells_same_from_different(
     assert (same, out_same.splitlines()[-1]) == (0, "equivalent")
     assert (other, out_other.splitlines()[-1]) == (1, "different")
     assert "features in both: 4, different: 0" in out_other
+
+
+def test_models_that_read_different_fields_are_not_compared(
+    files: Files, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = files.directory / "other.toml"
+    other.write_text(SPEC.replace("decimals = 2\n", "decimals = 3\n", 1))
+    fit = [argument.replace(str(files.spec), str(other)) for argument in files.fit()]
+    assert main([*fit, "--version", "other"]) == 0
+
+    code, _, err = run(
+        capsys,
+        ["compare", str(files.models / "first"), str(files.models / "other"),
+         "--transactions", str(files.transactions)],
+    )  # fmt: skip
+
+    assert code == ExitCode.CONFIG
+    assert "read different fields" in err
 
 
 def test_publish_and_rollback_change_the_model_in_use(
@@ -325,6 +372,35 @@ def test_a_wrong_spec_ends_in_a_message(
     assert (missing, wrong) == (ExitCode.CONFIG, ExitCode.CONFIG)
     assert "no-such: there is no such file" in err
     assert err_wrong.count("\n  - ") > 1, "every problem is listed"
+
+
+def test_a_spec_that_is_no_text_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.toml").write_bytes(b"\xff\xfe")
+
+    code, _, err = run(
+        capsys,
+        ["featurize", "--spec", str(tmp_path / "bad.toml"),
+         "--transactions", "t.parquet", "--out", "X.parquet"],
+    )  # fmt: skip
+
+    assert code == ExitCode.CONFIG
+    assert "is not UTF-8" in err
+
+
+def test_a_place_that_cannot_be_written_is_an_error_without_a_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    code, _, err = run(
+        capsys, ["simulate", "--out", str(tmp_path / "file"), "--days=1"]
+    )
+
+    assert code == ExitCode.CONFIG
+    assert "fraud-train simulate: " in err
+    assert str(tmp_path / "file") in err
 
 
 def test_a_mapping_of_an_unknown_field_is_refused(

@@ -23,10 +23,15 @@ def read_spec(text: str) -> Spec:
     path = Path(text)
     shipped = resources.files("training") / "specs" / f"{text}.toml"
     if path.is_file():
-        return Spec.from_toml(path.read_text(encoding="utf-8"))
-    if path.name == text and shipped.is_file():
-        return Spec.from_toml(shipped.read_text(encoding="utf-8"))
-    raise InvalidConfig([f"{text}: there is no such file"], subject="spec")
+        content = path.read_bytes()
+    elif path.name == text and shipped.is_file():
+        content = shipped.read_bytes()
+    else:
+        raise InvalidConfig([f"{text}: there is no such file"], subject="spec")
+    try:
+        return Spec.from_toml(content.decode())
+    except UnicodeDecodeError:
+        raise InvalidConfig([f"{text} is not UTF-8"], subject="spec") from None
 
 
 def read_names(args: argparse.Namespace, spec: Spec) -> Mapping[str, str]:
