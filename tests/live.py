@@ -135,6 +135,7 @@ class Stream:
             "FRAUD_SCORES_TOPIC": self.scores,
             "FRAUD_DEAD_LETTERS_TOPIC": self.dead_letters,
             "FRAUD_MODELS_DIR": str(self.models),
+            "FRAUD_STATE_DIR": str(self.directory / "state"),
             "FRAUD_METRICS_PORT": "-1",
             "FRAUD_HEALTH_PORT": "-1",
             "FRAUD_LOG_FORMAT": "json",
