@@ -329,6 +329,15 @@ def test_invalid_utf_8_wherever_it_stands(value: bytes) -> None:
     assert problem(value) == (Reason.NOT_UTF8, WHOLE)
 
 
+def test_a_character_that_is_cut_is_not_mended_by_the_next_record() -> None:
+    first, second = payload() + b"\xc3", b"\xa9" + payload()
+
+    decoded = decode(first, second, payload(note="é"))
+
+    assert [r.reason for r in decoded.rejections] == [Reason.NOT_UTF8] * 2
+    assert decoded.rows.tolist() == [2]
+
+
 @pytest.mark.parametrize("half", [r"\ud800", r"\udc00", r"\ud800A", r"\ud800\ud800"])
 @pytest.mark.parametrize("name", ["terminal_id", "note", "event_time", "amount"])
 def test_half_of_a_surrogate_pair(half: str, name: str) -> None:

@@ -51,9 +51,12 @@ def check_envelopes(
     if not _scan_all(buffer, lengths, max_value_bytes, status):
         return None
     codes = _CODES[status % _NOT_ASCII]
-    for row in np.flatnonzero(status == _NOT_ASCII).tolist():
-        if not _is_utf8(present[row]):
-            codes[row] = code_of(Reason.NOT_UTF8)
+    rows = np.flatnonzero(status == _NOT_ASCII).tolist()
+    # Together first: no character reaches over a line feed.
+    if not _is_utf8(b"\n".join([present[row] for row in rows])):
+        for row in rows:
+            if not _is_utf8(present[row]):
+                codes[row] = code_of(Reason.NOT_UTF8)
     for row in np.flatnonzero(status == _EMPTY).tolist():
         if values[row] is None:
             codes[row] = code_of(Reason.TOMBSTONE)
