@@ -121,6 +121,8 @@ def test_all_problems_are_told_at_once() -> None:
         (('event_time = "event_time"', 'event_time = "amount"'), "required time"),
         (('entity = "customer"', 'entity = "client"'), "no [[entity]] is named"),
         (("decimals = 2", "decimals = true"), "expected a whole number"),
+        (('name = "terminal_id"', 'name = "terminal id"'), "a name is made of"),
+        (('field = "amount"', 'field = "customer_id"'), "is not a number"),
     ],
 )
 def test_a_wrong_spec_says_what_is_wrong(

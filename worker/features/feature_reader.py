@@ -75,6 +75,10 @@ class _FeatureReader:
         is_known = feature.name in self._features or feature.name in self._fields
         return is_known and not self._is_plain_field(feature)
 
+    def _is_key(self, field_name: str) -> bool:
+        """Keys are names even where they are numbers: they have no distance."""
+        return any(entity.key == field_name for entity in self._entities.values())
+
     def _is_plain_field(self, feature: Feature) -> bool:
         """A feature may bear its field's name as long as it is that field."""
         return (
@@ -118,6 +122,8 @@ class _FeatureReader:
             self._problem(table.place, f"no [[field]] is named {feature.field!r}")
         elif field.type not in NUMERIC:
             self._problem(table.place, f"{feature.field!r} is not a number")
+        elif self._is_key(feature.field):
+            self._problem(table.place, f"{feature.field!r} is a key, hence a name")
         if feature.clip is not None and feature.clip[0] > feature.clip[1]:
             self._problem(table.place, "clip must be [least, greatest]")
         if feature.round_to is not None and feature.round_to <= 0:
@@ -172,7 +178,7 @@ class _FeatureReader:
         feature = self._features.get(name)
         field = self._fields.get(name)
         if field is not None:
-            numeric = field.type in NUMERIC
+            numeric = field.type in NUMERIC and not self._is_key(name)
             if not numeric and statistic not in {Statistic.DISTINCT, Statistic.COUNT}:
                 self._problem(place, f"{name!r} is not a number")
         elif not isinstance(feature, DerivedFeature):

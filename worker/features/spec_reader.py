@@ -5,6 +5,7 @@ Owns the file format. Knows nothing of what a transform does with a spec.
 
 from __future__ import annotations
 
+import re
 import tomllib
 import zoneinfo
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from worker.records import MAX_MAGNITUDE, EventSchema, Field
 
 #: The version of the file format that this module reads.
 FORMAT = 1
+
+
+#: Names that need no escape anywhere: in JSON, in headers, in labels of metrics.
+_PLAIN = re.compile(r"[\w.-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,8 @@ class _Reader:
             self._fields[field.name] = field
 
     def _check_field(self, field: Field, place: str) -> None:
+        if not _PLAIN.fullmatch(field.name):
+            self._problem(place, "a name is made of letters, digits, '_', '-' and '.'")
         if not 0 <= field.decimals <= 9:
             self._problem(place, "decimals must lie between 0 and 9")
             return
