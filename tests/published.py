@@ -55,8 +55,11 @@ def _produce(producer: Producer, output: Output, *, timestamp_ms: int = 0) -> No
     )
 
 
-def publish_log(bootstrap_servers: str, records: RecordBatch) -> None:
-    """Produce the records of one partition with their own timestamps, with gaps."""
+def publish_log(bootstrap_servers: str, records: RecordBatch) -> int:
+    """Produce the records of an empty partition with their own timestamps, with gaps.
+
+    Returns the end of the log, which the last marker may reach only a moment later.
+    """
     producer = Producer(
         {
             "bootstrap.servers": bootstrap_servers,
@@ -74,10 +77,11 @@ def publish_log(bootstrap_servers: str, records: RecordBatch) -> None:
             _produce(producer, output, timestamp_ms=records.timestamps_ms[row])
         producer.flush(30)
         producer.commit_transaction(30)
+    return len(records) + len(range(0, len(records), _COMMIT_RECORDS))
 
 
 def read_all(client: ClientSettings, place: TopicPartition, end: int) -> RecordBatch:
-    """Every record of a partition, at its true offset."""
+    """Every record of a partition, at its true offset; waits for the end."""
     whole = RecordBatch()
     with LogReader(client) as reader:
         for batch in reader.read(Span(place, 0, end)):

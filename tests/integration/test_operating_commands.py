@@ -59,9 +59,7 @@ def create(settings: Settings, partitions: int = 2) -> None:
 def fill(settings: Settings, partition: int = 0, count: int = 300) -> RecordBatch:
     """Publish payments with their times, and return them at their true offsets."""
     place = TopicPartition(settings.transactions_topic, partition)
-    publish_log(settings.bootstrap_servers, at(payments(count), place))
-    with Cluster(client_settings(settings)) as cluster:
-        end = cluster.bounds([place])[place].end
+    end = publish_log(settings.bootstrap_servers, at(payments(count), place))
     return read_all(client_settings(settings), place, end)
 
 
@@ -196,7 +194,7 @@ def test_check_fails_with_the_broker_s_code_where_there_is_none(
 ) -> None:
     nobody = replace(settings, bootstrap_servers="127.0.0.1:1")
 
-    code, lines = printed(check, nobody)
+    code, lines = printed(check, nobody, "--timeout", "0.5")
 
     assert code == ExitCode.BROKER
     assert "Is 127.0.0.1:1 (FRAUD_BOOTSTRAP_SERVERS) up" in lines[-1]

@@ -22,7 +22,6 @@ from worker.commands import verify
 from worker.commands.clients import client_settings
 from worker.config import Settings
 from worker.errors import StateUnusable
-from worker.kafka.admin import Cluster
 from worker.records import NextOffset, Output, RecordBatch, TopicPartition
 from worker.recovery import CommitMetadata
 from worker.scoring import LoadedModel
@@ -76,16 +75,15 @@ def stream(kafka: KafkaBroker, tmp_path_factory: pytest.TempPathFactory) -> Stre
         models_dir=models_dir,
         transactions_topic=INPUT,
     )
-    client = client_settings(settings)
+    ends = {}
     for partition in range(2):
         place = TopicPartition(INPUT, partition)
-        log = payments(300, seed=partition)
-        publish_log(kafka.bootstrap_servers, at(log, place))
-    with Cluster(client) as cluster:
-        bounds = cluster.bounds(cluster.partitions(INPUT))
-    logs = {place: read_all(client, place, b.end) for place, b in bounds.items()}
+        log = at(payments(300, seed=partition), place)
+        ends[place] = publish_log(kafka.bootstrap_servers, log)
+    client = client_settings(settings)
+    logs = {place: read_all(client, place, end) for place, end in ends.items()}
     assert all(log.offsets[-1] > 300 for log in logs.values()), "offsets have gaps"
-    return Stream(kafka, settings, model, logs, {p: b.end for p, b in bounds.items()})
+    return Stream(kafka, settings, model, logs, ends)
 
 
 @pytest.fixture
@@ -324,9 +322,7 @@ def test_what_retention_left_of_the_log_is_compared_where_it_can_be(
     )
     names = (topic, settings.scores_topic, settings.dead_letters_topic)
     kafka.create_topics(dict.fromkeys(names, 1), config=KEPT)
-    publish_log(kafka.bootstrap_servers, at(payments(1200), place))
-    with Cluster(client_settings(settings)) as cluster:
-        end = cluster.bounds([place])[place].end
+    end = publish_log(kafka.bootstrap_servers, at(payments(1200), place))
     log = read_all(client_settings(settings), place, end)
     old = Stream(kafka, settings, stream.model, {place: log}, {place: end})
     publish(kafka.bootstrap_servers, old.answers(settings))

@@ -21,7 +21,7 @@ from worker.commands.topic_checks import Wanted, check_topics
 from worker.commands.topics import needed_retention_ms
 from worker.config import Settings
 from worker.errors import BrokerFailed, ExitCode, Fatal, InvalidConfig
-from worker.kafka.admin import Cluster
+from worker.kafka.admin import TIMEOUT_SECONDS, Cluster
 from worker.kafka.config import ClientSettings
 from worker.kafka.reader import LogReader
 from worker.records import LogBounds, NextOffset, TopicPartition
@@ -63,14 +63,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"how many payments to look at (default: {_DEFAULT_SAMPLE})",
     )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=TIMEOUT_SECONDS,
+        metavar="SECONDS",
+        help=f"how long to wait for each answer (default: {TIMEOUT_SECONDS:g})",
+    )
     parser.add_argument("--json", action="store_true", help="the findings as JSON")
 
 
 def main(args: argparse.Namespace, settings: Settings) -> int:
     """Run the command: the code of the first failure, 0 without any."""
-    if args.sample < 1:
-        problem = f"--sample {args.sample}: expected a number from 1 on"
-        raise InvalidConfig([problem], subject="command line")
+    problems = [
+        f"--{name} {value}: expected a number {expected}"
+        for name, value, is_fine, expected in (
+            ("sample", args.sample, args.sample >= 1, "from 1 on"),
+            ("timeout", args.timeout, args.timeout > 0, "above 0"),
+        )
+        if not is_fine
+    ]
+    if problems:
+        raise InvalidConfig(problems, subject="command line")
     findings = []
     for finding in _findings(args, settings):
         findings.append(finding)
@@ -123,7 +137,10 @@ def _check_cluster(
 ) -> Iterator[Finding]:
     client = client_settings(settings)
     try:
-        with Cluster(client) as cluster, LogReader(client) as reader:
+        with (
+            Cluster(client, timeout_seconds=args.timeout) as cluster,
+            LogReader(client, answer_seconds=args.timeout) as reader,
+        ):
             yield _check_brokers(cluster, settings.bootstrap_servers)
             yield from _check_stream(args, settings, model, cluster, reader)
             yield from _check_members(client, cluster)

@@ -97,8 +97,11 @@ class Cluster:
     refuses to, and names what was asked.
     """
 
-    def __init__(self, settings: ClientSettings):
+    def __init__(
+        self, settings: ClientSettings, *, timeout_seconds: float = TIMEOUT_SECONDS
+    ):
         self._group = settings.group
+        self._timeout_seconds = timeout_seconds
         self._admin = AdminClient(common_properties(settings))
         self._outsider = Consumer(outsider_properties(settings))
 
@@ -116,7 +119,7 @@ class Cluster:
     def broker_count(self) -> int:
         """Return the number of brokers that are up: the first thing to ask."""
         with _asking("the list of brokers"):
-            return len(self._admin.list_topics(timeout=TIMEOUT_SECONDS).brokers)
+            return len(self._admin.list_topics(timeout=self._timeout_seconds).brokers)
 
     def topics(self, names: Sequence[str]) -> dict[str, TopicFacts]:
         """Describe those of the topics that exist, in the given order."""
@@ -124,7 +127,7 @@ class Cluster:
         described = self._admin.describe_topics(
             TopicCollection(wanted),
             include_authorized_operations=True,
-            request_timeout=TIMEOUT_SECONDS,
+            request_timeout=self._timeout_seconds,
         )
         found = {n: _unless(described[n], n, _UNKNOWN_TOPIC) for n in wanted}
         return {
@@ -143,7 +146,7 @@ class Cluster:
     def _config(self, topic: str) -> Mapping[str, str] | None:
         resource = ConfigResource(ResourceType.TOPIC, topic)
         described = self._admin.describe_configs(
-            [resource], request_timeout=TIMEOUT_SECONDS
+            [resource], request_timeout=self._timeout_seconds
         )
         entries = _unless(described[resource], topic, *_REFUSED)
         if entries is None:
@@ -160,8 +163,8 @@ class Cluster:
         )
         created = self._admin.create_topics(
             [topic],
-            operation_timeout=TIMEOUT_SECONDS,
-            request_timeout=TIMEOUT_SECONDS,
+            operation_timeout=self._timeout_seconds,
+            request_timeout=self._timeout_seconds,
         )
         with _asking(f"the creation of topic {plan.name}"):
             try:
@@ -175,7 +178,9 @@ class Cluster:
     def partitions(self, topic: str) -> list[TopicPartition]:
         """Return the topic's partitions in order; none where it does not exist."""
         with _asking(f"the partitions of topic {topic}"):
-            found = self._admin.list_topics(timeout=TIMEOUT_SECONDS).topics.get(topic)
+            found = self._admin.list_topics(timeout=self._timeout_seconds).topics.get(
+                topic
+            )
         return [
             TopicPartition(topic, p) for p in sorted(found.partitions if found else ())
         ]
@@ -194,7 +199,7 @@ class Cluster:
         futures = self._admin.list_offsets(
             {VendorPartition(*place): OffsetSpec.latest() for place in places},
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=TIMEOUT_SECONDS,
+            request_timeout=self._timeout_seconds,
         )
         with _asking("the ends of the logs"):
             return {
@@ -219,7 +224,7 @@ class Cluster:
         futures = self._admin.describe_consumer_groups(
             [self._group],
             include_authorized_operations=True,
-            request_timeout=TIMEOUT_SECONDS,
+            request_timeout=self._timeout_seconds,
         )
         with _asking(f"the state of group {self._group}"):
             facts = futures[self._group].result()

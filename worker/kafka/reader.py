@@ -27,7 +27,8 @@ BATCH_RECORDS = 8192
 #: Longest wait for a full batch, seconds: what the last, smaller one costs.
 _POLL_SECONDS = 0.02
 
-#: Without a record or an end of partition for this long, seconds, reading has failed.
+#: How long the broker may say nothing at all, neither a record nor that there is none,
+#: and how long a hidden tail of a span is waited for; seconds.
 PATIENCE_SECONDS = 30.0
 
 #: How far back the search for the last record of a partition starts, offsets.
@@ -68,6 +69,7 @@ class SpanRead:
         *,
         max_records: int,
         with_headers: bool,
+        answer_seconds: float,
         patience_seconds: float,
     ):
         self.span = span
@@ -75,6 +77,7 @@ class SpanRead:
         self._consumer = consumer
         self._max_records = max_records
         self._with_headers = with_headers
+        self._answer_seconds = answer_seconds
         self._patience_seconds = patience_seconds
         self._is_at_end = False
 
@@ -94,8 +97,7 @@ class SpanRead:
             if len(batch):
                 heard = time.monotonic()
                 yield batch
-            elif time.monotonic() - heard > self._patience_seconds:
-                self._give_up()
+            elif self._is_out_of_patience(time.monotonic() - heard):
                 break
         self._consumer.unassign()
 
@@ -130,13 +132,16 @@ class SpanRead:
             raise _fault(error, notice, self)
         return False
 
-    def _give_up(self) -> None:
-        """End quietly before a hidden tail; raise when the broker said nothing."""
-        if not self._is_at_end:
+    def _is_out_of_patience(self, seconds: float) -> bool:
+        """True before a hidden tail; raises when the broker said nothing at all."""
+        if self._is_at_end:
+            return seconds > self._patience_seconds
+        if seconds > self._answer_seconds:
             raise BrokerFailed(
-                f"no answer from the broker for {self._patience_seconds:g} s while "
+                f"no answer from the broker for {self._answer_seconds:g} s while "
                 f"reading {_name(self.span)} at offset {self.next_offset}"
             )
+        return False
 
 
 class LogReader:
@@ -146,9 +151,14 @@ class LogReader:
     ----------
     settings
         Which cluster. The group in it is never joined.
+    answer_seconds
+        How long the broker may say nothing at all.
     """
 
-    def __init__(self, settings: ClientSettings):
+    def __init__(
+        self, settings: ClientSettings, *, answer_seconds: float = PATIENCE_SECONDS
+    ):
+        self._answer_seconds = answer_seconds
         self._consumer = Consumer(
             {
                 **outsider_properties(settings),
@@ -197,6 +207,7 @@ class LogReader:
             span,
             max_records=max_records,
             with_headers=with_headers,
+            answer_seconds=self._answer_seconds,
             patience_seconds=patience_seconds,
         )
 
