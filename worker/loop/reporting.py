@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 
 from worker.loop.assignment import Assignment
 from worker.loop.ports import Consumer
+from worker.loop.snapshots import Snapshots
 from worker.metrics import AbortReason, Rebalance, WorkerMetrics
 from worker.pipeline import BatchResult
 from worker.records import TopicPartition
@@ -25,6 +26,7 @@ class Report:
         self._metrics = metrics
         self._now = now
         self._polled_at = now()
+        self._snapshots_failed = 0
         self._newest_ms: dict[TopicPartition, int] = {}
 
     def polling(self) -> None:
@@ -59,6 +61,17 @@ class Report:
         for place in places:
             self._newest_ms.pop(place, None)
         self._metrics.rebalanced(event, places)
+
+    def measure_snapshots(
+        self, snapshots: Snapshots, places: Collection[TopicPartition]
+    ) -> None:
+        """Set the age of each partition's newest snapshot, and count failures."""
+        for place in places:
+            age_seconds = snapshots.age_seconds(place)
+            if age_seconds is not None:
+                self._metrics.set_snapshot_age(place, age_seconds)
+        self._metrics.snapshots_failed(snapshots.failures - self._snapshots_failed)
+        self._snapshots_failed = snapshots.failures
 
     def measure(self, consumer: Consumer, assignment: Assignment) -> None:
         """Set what is true now: how far behind, how much to restore, how much held."""

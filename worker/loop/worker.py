@@ -220,6 +220,9 @@ class Worker:
         if now - self._measured_at >= self._limits.measure_seconds:
             self._measured_at = now
             self._report.measure(self._consumer, self._assignment)
+            if self._snapshots is not None:
+                places = self._assignment.partitions
+                self._report.measure_snapshots(self._snapshots, places)
             self._commit_idle(before=now - self._limits.idle_commit_seconds)
 
     def _end_if_all_stand_still(self) -> None:

@@ -168,6 +168,17 @@ STATE_KEYS = _gauge(
 STATE_EVENTS = _gauge(
     "state_events", "Events held in the state.", *("topic", "partition"), unit="events"
 )
+SNAPSHOT_AGE = _gauge(
+    "snapshot_age_seconds",
+    "Since the partition's newest snapshot was complete: what a crash replays.",
+    *("topic", "partition"),
+    unit="seconds",
+)
+SNAPSHOT_FAILURES = _counter(
+    "snapshot_failures",
+    "Snapshots that could not be written; scoring goes on.",
+    unit="snapshots",
+)
 BUILD_INFO = _gauge(
     "build_info", "What is running; always 1.", *("version", "python", "scikit_learn")
 )

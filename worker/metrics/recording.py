@@ -36,6 +36,7 @@ PARTITION_GAUGES = (
     names.RESTORE_REMAINING,
     names.STATE_KEYS,
     names.STATE_EVENTS,
+    names.SNAPSHOT_AGE,
 )
 
 
@@ -160,6 +161,14 @@ class WorkerMetrics:
         """Set what the state of a partition holds."""
         self._set(names.STATE_KEYS, place, keys)
         self._set(names.STATE_EVENTS, place, events)
+
+    def set_snapshot_age(self, place: TopicPartition, seconds: float) -> None:
+        """Set how much a crash would replay at least."""
+        self._set(names.SNAPSHOT_AGE, place, seconds)
+
+    def snapshots_failed(self, count: int) -> None:
+        """Count snapshots that could not be written."""
+        self.store.add(names.SNAPSHOT_FAILURES, count)
 
     def _set(self, gauge: names.Metric, place: TopicPartition, value: float) -> None:
         # What is no longer ours must not come back after its series has ended.
