@@ -219,6 +219,10 @@ class Cluster:
         """Return the group's next offsets; waits for commits that are still open."""
         return questions.committed(self._outsider, places)
 
+    def group_metadata(self) -> Any:
+        """Return what a producer needs to commit for a group without members."""
+        return self._outsider.consumer_group_metadata()
+
     def group(self) -> GroupFacts:
         """Describe the group; one that never was is in state "DEAD"."""
         futures = self._admin.describe_consumer_groups(
