@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer
 from confluent_kafka import TopicPartition as VendorPartition
@@ -18,20 +19,27 @@ _COMMIT_RECORDS = 70
 _ids = itertools.count(1)
 
 
+@contextmanager
+def open_commit(bootstrap_servers: str, outputs: Sequence[Output]) -> Iterator[None]:
+    """Keep a commit open with some outputs in it; it is aborted afterwards."""
+    producer = _producer(bootstrap_servers)
+    producer.begin_transaction()
+    for output in outputs:
+        _produce(producer, output)
+    producer.flush(30)
+    try:
+        yield
+    finally:
+        producer.abort_transaction(30)
+
+
 def publish(bootstrap_servers: str, outputs: Sequence[Output]) -> None:
     """Produce in several commits, one of them aborted and repeated.
 
     Commits end with markers, so offsets have gaps, and the last of each partition
     holds no record.
     """
-    producer = Producer(
-        {
-            "bootstrap.servers": bootstrap_servers,
-            "transactional.id": f"tests-{next(_ids)}",
-            "retry.backoff.ms": 1,
-        }
-    )
-    producer.init_transactions(30)
+    producer = _producer(bootstrap_servers)
     for first in range(0, len(outputs), _COMMIT_RECORDS):
         for is_kept in (False, True) if first == 0 else (True,):
             producer.begin_transaction()
@@ -42,6 +50,18 @@ def publish(bootstrap_servers: str, outputs: Sequence[Output]) -> None:
                 producer.commit_transaction(30)
             else:
                 producer.abort_transaction(30)
+
+
+def _producer(bootstrap_servers: str) -> Producer:
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "transactional.id": f"tests-{next(_ids)}",
+            "retry.backoff.ms": 1,
+        }
+    )
+    producer.init_transactions(30)
+    return producer
 
 
 def _produce(producer: Producer, output: Output, *, timestamp_ms: int = 0) -> None:
@@ -60,15 +80,8 @@ def publish_log(bootstrap_servers: str, records: RecordBatch) -> int:
 
     Returns the end of the log, which the last marker may reach only a moment later.
     """
-    producer = Producer(
-        {
-            "bootstrap.servers": bootstrap_servers,
-            "transactional.id": f"tests-{next(_ids)}",
-            "retry.backoff.ms": 1,
-        }
-    )
+    producer = _producer(bootstrap_servers)
     place = TopicPartition(records.topics[0], records.partitions[0])
-    producer.init_transactions(30)
     for first in range(0, len(records), _COMMIT_RECORDS):
         producer.begin_transaction()
         for row in range(first, min(first + _COMMIT_RECORDS, len(records))):

@@ -14,9 +14,16 @@ from confluent_kafka.admin import AdminClient
 
 from demo.broker import KafkaBroker
 from tests.doctored import altered_score, flip_decision, flip_digest, with_header
-from tests.published import commit_for, publish, publish_log, read_all
-from tests.small_models import small_model
+from tests.published import (
+    commit_for,
+    open_commit,
+    publish,
+    publish_log,
+    read_all,
+)
+from tests.small_models import BOOK, small_model
 from tests.streams import at, payments, right_answers
+from worker.bundle import set_current
 from worker.codec import parse_origin
 from worker.commands import verify
 from worker.commands.clients import client_settings
@@ -342,8 +349,90 @@ def test_topics_that_do_not_fit_are_refused(stream: Stream) -> None:
     parser = argparse.ArgumentParser()
     verify.add_arguments(parser)
 
-    with pytest.raises(StateUnusable, match="not-there must have as many"):
+    with pytest.raises(StateUnusable, match="not-there has 0"):
         verify.main(parser.parse_args(["--timeout", "0"]), settings)
+
+
+def test_each_spec_s_answers_are_compared_by_a_fold_of_their_own(
+    stream: Stream, fresh_name: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The model was replaced by one that looks at other windows of the same state."""
+    spec = BOOK.replace('windows = ["1d", "7d", "30d"]', 'windows = ["2d", "30d"]', 1)
+    models_dir = stream.settings.models_dir
+    other = small_model(models_dir, "2018-09-30.1", spec_text=spec)
+    set_current(models_dir, stream.model.version)
+    settings = replace(
+        stream.settings,
+        group=fresh_name("two-specs-group"),
+        scores_topic=fresh_name("two-specs-scores"),
+        dead_letters_topic=fresh_name("two-specs-letters"),
+    )
+    topics = {settings.scores_topic: 2, settings.dead_letters_topic: 2}
+    stream.kafka.create_topics(topics, config=KEPT)
+    before = stream.answers(settings)
+    after = replace(stream, model=other).answers(settings)
+    mixed = [
+        old if origin_offset(old) < 150 else new
+        for old, new in zip(before, after, strict=True)
+    ]
+    row = max(of_kind(mixed, "scores"))
+    publish(stream.kafka.bootstrap_servers, mixed)
+    publish(stream.kafka.bootstrap_servers, [mixed[row]])
+    stream.commit(settings.group)
+
+    code, report = run_verify(settings, capsys, "--allow-duplicates")
+    strict, _ = run_verify(settings, capsys)
+
+    assert (code, strict) == (0, 1)
+    assert found(report) == {"duplicated": 1}
+    assert report["compared"] == 600
+
+
+def test_a_wrong_feature_under_the_other_spec_is_different(
+    stream: Stream, fresh_name: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = BOOK.replace('windows = ["1d", "7d", "30d"]', 'windows = ["3d", "30d"]', 1)
+    models_dir = stream.settings.models_dir
+    other = small_model(models_dir, "2018-10-31.1", spec_text=spec)
+    set_current(models_dir, stream.model.version)
+    settings = replace(
+        stream.settings,
+        group=fresh_name("other-spec-group"),
+        scores_topic=fresh_name("other-spec-scores"),
+        dead_letters_topic=fresh_name("other-spec-letters"),
+    )
+    topics = {settings.scores_topic: 2, settings.dead_letters_topic: 2}
+    stream.kafka.create_topics(topics, config=KEPT)
+    outputs = replace(stream, model=other).answers(settings)
+    publish(stream.kafka.bootstrap_servers, alter("scores", flip_digest)(outputs))
+    stream.commit(settings.group)
+
+    code, report = run_verify(settings, capsys)
+
+    assert (code, found(report)) == (1, {"different": 1})
+    assert report["examples"][0]["what"] == "features"
+
+
+def test_an_answer_in_a_commit_that_is_still_open_is_missing_and_noticed(
+    stream: Stream, fresh_name: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = replace(
+        stream.settings,
+        group=fresh_name("open-group"),
+        scores_topic=fresh_name("open-scores"),
+        dead_letters_topic=fresh_name("open-letters"),
+    )
+    topics = {settings.scores_topic: 2, settings.dead_letters_topic: 2}
+    stream.kafka.create_topics(topics, config=KEPT)
+    outputs = stream.answers(settings)
+    row = of_kind(outputs, "scores")[-1]
+    publish(stream.kafka.bootstrap_servers, outputs[:row] + outputs[row + 1 :])
+    with open_commit(stream.kafka.bootstrap_servers, [outputs[row]]):
+        stream.commit(settings.group)
+        code, report = run_verify(settings, capsys)
+
+    assert (code, found(report)) == (1, {"missing": 1})
+    assert "hidden by a commit that is still open" in report["notices"][0]
 
 
 def test_the_report_for_people_ends_with_the_four_counts(

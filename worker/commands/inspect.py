@@ -41,6 +41,11 @@ EPILOG = """examples:
 
 A bundle is verified before it is shown, and never loaded: nothing in it is executed."""
 
+SETTINGS = (
+    *("models_dir", "bootstrap_servers", "group", "transactions_topic"),
+    *("log_level", "kafka"),
+)
+
 _DAY_MS = 86_400_000
 
 

@@ -30,6 +30,11 @@ Payments are kept twice as long as the longest window and the allowed lateness r
 back, so that an outage of that length loses nothing. Topics that exist are left as
 they are; `fraud-worker check` says what is wrong with them."""
 
+SETTINGS = (
+    *("bootstrap_servers", "transactions_topic", "scores_topic"),
+    *("dead_letters_topic", "models_dir", "log_level", "kafka"),
+)
+
 #: Partitions of new topics unless told otherwise.
 DEFAULT_PARTITIONS = 12
 

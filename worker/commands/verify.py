@@ -45,8 +45,15 @@ record that was rejected. It joins no group, writes nothing, and needs only to r
   out of order  an answer behind a later one's      unverifiable  of a model that is
   different     an answer with a wrong content                  not in the directory
 
+Exit code 0: everything was found right. 1: it was not, and the report says what.
 Payments are named by their coordinates (`transactions/3/8412`), never by content;
 `fraud-worker replay transactions/3/8412` shows one of them."""
+
+SETTINGS = (
+    *("bootstrap_servers", "group", "transactions_topic", "scores_topic"),
+    *("dead_letters_topic", "models_dir", "threshold", "max_keys", "max_events"),
+    *("log_level", "kafka"),
+)
 
 #: Pause between two looks at what the group has committed, seconds.
 _LOOK_SECONDS = 0.2
@@ -125,17 +132,7 @@ def _thresholds(args: argparse.Namespace, settings: Settings) -> list[float]:
 def _scopes(settings: Settings, cluster: Cluster, *, deadline: float) -> list[Scope]:
     """Fix what is to be audited, and wait for the group to get there."""
     places = cluster.partitions(settings.transactions_topic)
-    missing = {settings.scores_topic, settings.dead_letters_topic} - {
-        topic
-        for topic in (settings.scores_topic, settings.dead_letters_topic)
-        if len(cluster.partitions(topic)) >= len(places) > 0
-    }
-    if missing:
-        raise StateUnusable(
-            f"{settings.transactions_topic} has {len(places)} partitions, and "
-            f"{' and '.join(sorted(missing))} must have as many; "
-            "see `fraud-worker check`"
-        )
+    _check_topics(settings, cluster, len(places))
     bounds = cluster.bounds(places)
     with LogReader(client_settings(settings)) as reader:
         ends = {}
@@ -146,6 +143,17 @@ def _scopes(settings: Settings, cluster: Cluster, *, deadline: float) -> list[Sc
     committed = _await_commits(cluster, ends, deadline=deadline)
     reach = reach_of(current_spec(settings))
     return [scope_of(p, bounds[p], committed[p], reach) for p in places]
+
+
+def _check_topics(settings: Settings, cluster: Cluster, count: int) -> None:
+    """Raises StateUnusable where a payment's answer has no partition to be on."""
+    for topic in (settings.scores_topic, settings.dead_letters_topic):
+        found = len(cluster.partitions(topic))
+        if found < count or not count:
+            raise StateUnusable(
+                f"{settings.transactions_topic} has {count} partitions and {topic} has "
+                f"{found}: there is nothing to audit; see `fraud-worker check`"
+            )
 
 
 def _await_commits(
