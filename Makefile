@@ -19,7 +19,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup kafka fmt lint type arrows test test-kafka coverage check
-.PHONY: demo bench model clean
+.PHONY: demo faults bench model clean
 
 help: ## Print this list.
 	@echo "make TARGET [ARGS=...]"
@@ -71,6 +71,9 @@ check: lint type arrows test ## Run everything that CI runs.
 demo: $(READY) kafka ## Score live traffic on Kafka; SECONDS=60 RATE=500 WORKERS=1.
 	@$(BIN)/python -m demo.run \
 		--seconds $(SECONDS) --rate $(RATE) --workers $(WORKERS) $(ARGS)
+
+faults: $(READY) kafka ## Make every fault strike, and audit what comes of it.
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 bench: $(READY) kafka ## Measure throughput, latency, CPU and memory.
 	@$(BIN)/python -m tests.benchmarks $(ARGS)

@@ -1,0 +1,105 @@
+"""Faults of the broker, and of the way to it."""
+
+from __future__ import annotations
+
+import time
+
+from tests.faults.fault import Fault
+from tests.faults.proxy import END_COMMIT, Harm
+from tests.faults.scene import RATE, Scene
+from tests.faults.supervisor import Supervisor
+from tests.faults.watch import PATIENCE_SECONDS, now_ms
+from tests.waiting import wait_until
+
+#: Longer than a request may take on the scenes with a proxy.
+_HOLD_SECONDS = 3.0
+
+_IMPATIENT = {"FRAUD_KAFKA_SOCKET_TIMEOUT_MS": "1000"}
+
+
+def kill_broker(scene: Scene, rounds: int) -> None:
+    """The same data and ports come back; the worker goes on, or is restarted."""
+    kafka, down = scene.stream.kafka, []
+    with scene.traffic.flowing(RATE), Supervisor(scene) as supervisor:
+        scene.await_scores()
+        for _ in range(rounds):
+            killed, killed_ms = time.monotonic(), now_ms()
+            kafka.kill()
+            kafka.start(timeout_seconds=120)
+            down.append(time.monotonic() - killed)
+            scene.struck_at(killed_ms)
+    away = f"{min(down):.1f} to {max(down):.1f} s"
+    scene.notes.append(f"the seconds include that the broker was away for {away}")
+    scene.notes.append(supervisor.tell())
+
+
+def late_end(scene: Scene, rounds: int) -> None:
+    """The client gives up on a request that reaches the broker later (KAFKA-17754)."""
+    _harm(scene, rounds, Harm.HOLD_REQUEST)
+
+
+def cut_at_end(scene: Scene, rounds: int) -> None:
+    """The broker has taken the commit, but nobody hears of it."""
+    _harm(scene, rounds, Harm.CUT)
+
+
+def cut_before_late_end(scene: Scene, rounds: int) -> None:
+    """The client repeats what broke off, and the first copy arrives in the next."""
+    _harm(scene, rounds, Harm.CUT_AND_HOLD)
+
+
+def _harm(scene: Scene, rounds: int, harm: Harm) -> None:
+    with scene.traffic.flowing(RATE), Supervisor(scene) as supervisor:
+        scene.await_scores()
+        for _ in range(rounds):
+            before = scene.proxy.sprung
+            scene.proxy.set_trap(END_COMMIT, harm, _HOLD_SECONDS)
+            wait_until(
+                lambda before=before: scene.proxy.sprung > before,  # type: ignore[misc]
+                what="a commit to harm",
+                seconds=PATIENCE_SECONDS,
+            )
+            scene.struck_at(now_ms())
+        replaced = len(supervisor.worker.events("producer_replaced"))
+    print(supervisor.worker.log.read_text())
+    scene.notes.append(f"{replaced} producers were replaced; {supervisor.tell()}")
+
+
+FAULTS = (
+    Fault(
+        name="broker",
+        title="broker killed and restarted under load",
+        play=kill_broker,
+        rounds=10,
+        quick_rounds=2,
+        has_own_broker=True,
+    ),
+)
+
+CONNECTION_FAULTS = (
+    Fault(
+        name="late-end",
+        title="the end of a commit arrives 3 s late",
+        play=late_end,
+        rounds=5,
+        quick_rounds=2,
+        settings=_IMPATIENT,
+        is_proxied=True,
+    ),
+    Fault(
+        name="cut",
+        title="connection cut before a commit's answer",
+        play=cut_at_end,
+        rounds=10,
+        quick_rounds=2,
+        is_proxied=True,
+    ),
+    Fault(
+        name="cut-late",
+        title="connection cut, the commit's end 3 s late",
+        play=cut_before_late_end,
+        rounds=5,
+        quick_rounds=2,
+        is_proxied=True,
+    ),
+)

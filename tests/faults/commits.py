@@ -1,0 +1,48 @@
+"""Faults of commits: aborted at random."""
+
+from __future__ import annotations
+
+import sys
+
+from demo import child
+from tests.faults.fault import Fault
+from tests.faults.scene import RATE, Scene
+from tests.faults.watch import PATIENCE_SECONDS
+from tests.live import LiveWorker
+from tests.waiting import wait_until
+
+
+def random_aborts(scene: Scene, rounds: int) -> None:
+    """A third of all commits is aborted after everything in it was produced."""
+    worker = _AbortedWorker(scene)
+    scene.stream.workers.append(worker)
+    with scene.traffic.flowing(RATE):
+        wait_until(
+            lambda: len(worker.events("commit_failed")) >= rounds,
+            what=f"{rounds} aborts",
+            seconds=PATIENCE_SECONDS,
+        )
+        scene.await_scores()
+    scene.struck = len(worker.events("commit_failed"))
+
+
+class _AbortedWorker(LiveWorker):
+    """A worker's process of another program than usual."""
+
+    def __init__(self, scene: Scene):
+        self.log = scene.stream.directory / "worker-0.log"
+        self._output = self.log.open("ab")
+        program = [sys.executable, "-m", "tests.faults.aborting", "run"]
+        env = scene.stream.env()
+        self.process = child.spawn(program, errors=self._output, env=env)
+
+
+FAULTS = (
+    Fault(
+        name="aborts",
+        title="a third of all commits aborted",
+        play=random_aborts,
+        rounds=200,
+        quick_rounds=50,
+    ),
+)

@@ -1,0 +1,155 @@
+"""Faults of the group: members asleep, joining, leaving, replaced one by one."""
+
+from __future__ import annotations
+
+import signal
+
+from tests.faults.fault import Fault
+from tests.faults.scene import RATE, Scene
+from tests.faults.watch import PATIENCE_SECONDS, now_ms
+from tests.live import LiveWorker
+from tests.waiting import wait_until
+from worker.errors import ExitCode
+
+#: The shortest session that a broker allows; the group notices a silence after it.
+_SHORT_SESSION = {
+    "FRAUD_STATIC": "false",
+    "FRAUD_KAFKA_SESSION_TIMEOUT_MS": "6000",
+    # What the sleeper leaves open is aborted, rather than awaited for a minute.
+    "FRAUD_KAFKA_TRANSACTION_TIMEOUT_MS": "10000",
+    "FRAUD_KAFKA_SOCKET_TIMEOUT_MS": "9000",
+}
+
+
+def sleeper(scene: Scene, rounds: int) -> None:
+    """It sleeps in an open commit until its partitions live elsewhere, and wakes."""
+    with scene.traffic.flowing(RATE):
+        other = scene.start("other")
+        other.await_event("partition_live", scene.stream.partitions)
+        for _ in range(rounds):
+            victim = scene.start("victim")
+            victim.await_event("partition_live", len(_live(victim)) + 1)
+            scene.await_scores()
+            live_before = len(_live(other))
+            _freeze_in_open_commit(scene, victim)
+            slept_ms = now_ms()
+            _await_more(other, live_before)
+            scene.struck_at(slept_ms)
+            victim.send(signal.SIGCONT)
+            scene.notes.append(f"the sleeper {_wakes(victim)}")
+            scene.await_scores()
+
+
+def scale(scene: Scene, rounds: int) -> None:
+    """One worker, three, one again; the silence of each partition is taken."""
+    with scene.traffic.flowing(RATE):
+        first = scene.start("0")
+        first.await_event("partition_live", scene.stream.partitions)
+        scene.await_scores()
+        for _ in range(rounds):
+            began_ms = now_ms()
+            revoked = len(first.events("partitions_revoked"))
+            joining = [scene.start(name) for name in ("1", "2")]
+            for worker in joining:
+                _await_more(worker, len(_live(worker)))
+            scene.await_scores()
+            assert len(first.events("partitions_revoked")) > revoked
+            assert [worker.end() for worker in joining] == [ExitCode.OK] * 2
+            scene.await_scores()
+            scene.seconds += scene.watch.silences(began_ms, now_ms())
+            scene.struck += 1
+    scene.notes.append("seconds are the longest silence of each partition")
+
+
+def rolling_restart(scene: Scene, rounds: int) -> None:
+    """Two static workers, one after the other: nobody else's partitions move."""
+    names = ("0", "1")
+    with scene.traffic.flowing(RATE):
+        workers = {name: scene.start(name) for name in names}
+        for worker in workers.values():
+            _await_more(worker, 0)
+        scene.await_scores()
+        moves = sum(len(w.events("partitions_revoked")) for w in workers.values())
+        for turn in range(rounds):
+            name = names[turn % 2]
+            asked_ms = now_ms()
+            assert workers[name].end() == ExitCode.OK
+            workers[name] = scene.start(name)
+            scene.struck_at(asked_ms)
+        now = sum(len(w.events("partitions_revoked")) for w in workers.values())
+    own = rounds * 1
+    assert now - moves <= own, f"{now - moves} revocations in {rounds} restarts"
+    scene.notes.append(f"{now - moves} revocations in {rounds} restarts: its own each")
+
+
+def _live(worker: LiveWorker) -> list[dict[str, object]]:
+    return worker.events("partition_live") if worker.log.exists() else []
+
+
+def _await_more(worker: LiveWorker, count: int) -> None:
+    """Wait until more partitions than that have gone live, in the worker's log."""
+    wait_until(
+        lambda: len(_live(worker)) > count,
+        what=f"a partition live in {worker.log.name}",
+        seconds=PATIENCE_SECONDS,
+    )
+
+
+def _freeze_in_open_commit(scene: Scene, worker: LiveWorker) -> None:
+    """Freeze the worker, again and again, until a commit of its is open.
+
+    Others have commits open, too; theirs close while one looks twice.
+    """
+
+    def is_caught() -> bool:
+        worker.send(signal.SIGSTOP)
+        if all(scene.stream.has_open_commit() for _ in range(5)):
+            return True
+        worker.send(signal.SIGCONT)
+        return False
+
+    wait_until(is_caught, what="an open commit", seconds=60)
+
+
+def _wakes(worker: LiveWorker) -> str:
+    """Wait until it has ended or given up its partitions; return which."""
+    lost = len(worker.events("partitions_lost"))
+    wait_until(
+        lambda: (
+            worker.process.poll() is not None
+            or worker.events("fenced")
+            or len(worker.events("partitions_lost")) > lost
+        ),
+        what="the sleeper has noticed",
+        seconds=PATIENCE_SECONDS,
+    )
+    if worker.process.poll() is None and not worker.events("fenced"):
+        worker.end()
+        return "rejoined"
+    return f"ended with {worker.process.poll() or worker.end()}"
+
+
+FAULTS = (
+    Fault(
+        name="sleeper",
+        title="SIGSTOP in an open commit, beyond the session",
+        play=sleeper,
+        rounds=2,
+        settings=_SHORT_SESSION,
+    ),
+    Fault(
+        name="scale",
+        title="scaled from 1 to 3 to 1 workers",
+        play=scale,
+        rounds=3,
+        partitions=6,
+        settings={"FRAUD_STATIC": "false"},
+    ),
+    Fault(
+        name="rolling",
+        title="rolling restart of two static workers",
+        play=rolling_restart,
+        rounds=4,
+        quick_rounds=2,
+    ),
+)
