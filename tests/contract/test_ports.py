@@ -271,6 +271,30 @@ def test_a_paused_partition_is_read_again_when_it_is_resumed(
     consumer.close()
 
 
+def test_a_partition_that_was_paused_and_comes_back_is_read(
+    world: World, group: str
+) -> None:
+    topic = world.create_topic(2)
+    places = [TopicPartition(topic, 0), TopicPartition(topic, 1)]
+    world.start_group(group, {place: NextOffset(0, "") for place in places})
+    first, of_first = world.consumer(group, "a", topic), Listener()
+    second, of_second = world.consumer(group, "b", topic), Listener()
+    of_first.join(first)
+    poll_until(lambda: len(of_first.committed) == 2, (first, of_first))
+    first.pause(places)
+    of_second.join(second)
+    poll_until(lambda: of_second.committed, (first, of_first), (second, of_second))
+    (moved,) = of_second.committed
+    second.close()
+    of_first.committed.clear()
+    poll_until(lambda: of_first.committed, (first, of_first))
+    world.write(moved, b"a")
+    poll_until(lambda: len(of_first.records), (first, of_first))
+
+    assert of_first.records.values == [b"a"]
+    first.close()
+
+
 def test_offsets_are_found_by_time(world: World, group: str) -> None:
     place = one_partition(world, group)
     for at_ms in (1000, 2000, 3000):

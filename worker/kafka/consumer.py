@@ -250,6 +250,9 @@ class KafkaConsumer:
 
     def _let_go(self, places: list[TopicPartition], on_gone: Gone) -> None:
         on_gone(places)
+        # The client remembers a pause beyond the assignment: a partition that came
+        # back would never be read.
+        self._vendor.resume(_vendors(places))
         self._vendor.incremental_unassign(_vendors(places))
         self._reading.end(places)
         self._paused.difference_update(places)
