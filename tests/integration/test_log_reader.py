@@ -6,18 +6,19 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
 from confluent_kafka import TopicPartition as VendorPartition
 from confluent_kafka.admin import AdminClient
 
 from demo.broker import KafkaBroker
 from tests.conftest import FreshTopic
+from tests.published import commit_for
 from tests.waiting import wait_until
 from worker.errors import BrokerFailed, StateUnusable
 from worker.kafka.admin import Cluster, TopicPlan
 from worker.kafka.config import ClientSettings
 from worker.kafka.reader import LogReader, Span
-from worker.records import TopicPartition
+from worker.records import NextOffset, TopicPartition
 
 
 @pytest.fixture
@@ -221,6 +222,33 @@ def test_a_group_that_never_was_is_dead_and_has_no_offsets(
     assert cluster.committed([place]) == {place: None}
     assert cluster.broker_count() == 1
     assert cluster.offsets_at({place: 0}) == {place: None}
+
+
+def test_what_was_committed_last_is_told_while_another_commit_is_open(
+    kafka: KafkaBroker,
+    cluster: Cluster,
+    client: ClientSettings,
+    producer: Producer,
+    fresh_topic: FreshTopic,
+) -> None:
+    """Its worker may have died; who only looks need not wait until it is aborted."""
+    place = TopicPartition(fresh_topic("undecided"), 0)
+    commit_for(kafka.bootstrap_servers, client.group, {place: NextOffset(3, "three")})
+    member = Consumer(
+        {"bootstrap.servers": kafka.bootstrap_servers, "group.id": client.group}
+    )
+    producer.begin_transaction()
+    producer.send_offsets_to_transaction(
+        [VendorPartition(*place, 7)], member.consumer_group_metadata(), 30
+    )
+
+    told = cluster.last_committed([place])
+    producer.commit_transaction(30)
+    decided = cluster.committed([place])
+    member.close()
+
+    assert told == {place: NextOffset(3, "three")}
+    assert decided == {place: NextOffset(7, "")}
 
 
 def test_a_broker_that_is_not_there_is_an_error_that_names_the_question() -> None:

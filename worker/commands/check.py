@@ -192,7 +192,7 @@ def _check_start(
 ) -> Iterator[Finding]:
     """Say where a worker would go on, or why it could not."""
     group = f"group {settings.group}"
-    committed = cluster.committed(list(bounds))
+    committed = cluster.last_committed(list(bounds))
     try:
         if not check_first_commits(committed):
             yield _first_start(settings, group)

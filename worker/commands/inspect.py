@@ -155,7 +155,7 @@ def _committed(settings: Settings) -> list[dict[str, Any]]:
                 f"there is no topic {settings.transactions_topic}; "
                 "create it with `fraud-worker topics`"
             )
-        bounds, committed = cluster.bounds(places), cluster.committed(places)
+        bounds, committed = cluster.bounds(places), cluster.last_committed(places)
         return [_partition_facts(p, bounds[p], committed[p]) for p in places]
 
 

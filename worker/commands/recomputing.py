@@ -211,7 +211,7 @@ class Recomputing:
         bounds = self._bounds(place)
         span = Span(place, bounds.start, bounds.end)
         removed_until_ms = self._reader.removed_until(span)
-        committed = self._cluster.committed([place])[place]
+        committed = self._cluster.last_committed([place])[place]
         bounds = bounds._replace(removed_until_ms=removed_until_ms)
         return scope_of(place, bounds, committed, reach_of(spec))
 

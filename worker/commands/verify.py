@@ -162,7 +162,7 @@ def _await_commits(
     """Return what the group committed, once it is all or time is up."""
     told = time.monotonic()
     while True:
-        committed = cluster.committed(list(ends))
+        committed = cluster.last_committed(list(ends))
         behind = [p for p, end in ends.items() if _offset(committed[p]) < end]
         now = time.monotonic()
         if not behind or now >= deadline:

@@ -103,7 +103,11 @@ class Cluster:
         self._group = settings.group
         self._timeout_seconds = timeout_seconds
         self._admin = AdminClient(common_properties(settings))
-        self._outsider = Consumer(outsider_properties(settings))
+        properties = outsider_properties(settings)
+        self._outsider = Consumer(properties)
+        self._impatient = Consumer(
+            {**properties, "isolation.level": "read_uncommitted"}
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -115,6 +119,7 @@ class Cluster:
         trace: TracebackType | None,
     ) -> None:
         self._outsider.close()
+        self._impatient.close()
 
     def broker_count(self) -> int:
         """Return the number of brokers that are up: the first thing to ask."""
@@ -218,6 +223,15 @@ class Cluster:
     ) -> dict[TopicPartition, NextOffset | None]:
         """Return the group's next offsets; waits for commits that are still open."""
         return questions.committed(self._outsider, places)
+
+    def last_committed(
+        self, places: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, NextOffset | None]:
+        """Return what the group committed last; does not wait for what is open.
+
+        A worker that died for good leaves its commit open for a minute and more.
+        """
+        return questions.committed(self._impatient, places)
 
     def group_metadata(self) -> Any:
         """Return what a producer needs to commit for a group without members."""
