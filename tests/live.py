@@ -287,14 +287,15 @@ class Traffic:
 
 
 def kill_in_open_commit(stream: Stream, worker: LiveWorker) -> None:
-    """Kill the worker while a commit of its is open, and make sure that it was.
+    """Kill the worker while a commit of its is open.
 
-    It is frozen first: what is open then stays open until somebody looks.
+    It is frozen first: what is open then stays open, unless the broker was just about
+    to end it; so it must be seen twice.
     """
 
     def is_caught() -> bool:
         worker.send(signal.SIGSTOP)
-        if stream.has_open_commit():
+        if stream.has_open_commit() and stream.has_open_commit():
             return True
         worker.send(signal.SIGCONT)
         return False
