@@ -28,9 +28,8 @@ from demo.kafka_client import (
     DEFAULTS,
     LOOK_SECONDS,
     answers,
-    await_coordinators,
-    create_missing_topics,
     create_topics,
+    make_ready,
 )
 from demo.kafka_command import (
     HOST,
@@ -132,9 +131,9 @@ class KafkaBroker:
         try:
             self._launch()
             self._await_answer(deadline)
-            create_missing_topics(self.bootstrap_servers, self._topics)
-            seconds_left = max(1.0, deadline - time.monotonic())
-            await_coordinators(self.bootstrap_servers, timeout_seconds=seconds_left)
+            seconds_left = max(0.0, deadline - time.monotonic())
+            servers, topics = self.bootstrap_servers, self._topics
+            make_ready(servers, topics=topics, timeout_seconds=seconds_left)
         except KafkaException as error:
             self.kill()
             raise BrokerError(f"the broker: {error}; {tail(self.log)}") from error
@@ -163,6 +162,8 @@ class KafkaBroker:
     def pause(self) -> None:
         """Freeze the process: connections stay open and nothing answers."""
         os.kill(self.pid, signal.SIGSTOP)
+        # The last of its threads may take a while to notice on a busy machine.
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let a paused broker go on."""

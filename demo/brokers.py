@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,8 @@ class Broker:
         What it is, and what it guarantees.
     is_real
         Whether it is Kafka: its topics are created, its commits cover several.
+    is_running
+        Whether it lives; the mock does as long as this process.
     consumer
         Properties that a consumer needs besides the address.
     worker
@@ -44,6 +46,7 @@ class Broker:
     servers: str
     title: str
     is_real: bool
+    is_running: Callable[[], bool] = lambda: True
     consumer: Mapping[str, str] = field(default_factory=_nothing)
     worker: Mapping[str, str] = field(default_factory=_nothing)
 

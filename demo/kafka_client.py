@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import TypeVar
 
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -14,11 +15,16 @@ from demo.kafka_jars import BrokerError
 #: A broker that is up answers within milliseconds.
 _ANSWER_SECONDS = 1.0
 
+#: A coordinator loads its topic before it answers.
+_LOAD_SECONDS = 10.0
+
 #: How often a start looks whether the broker is there.
 LOOK_SECONDS = 0.02
 
 #: No properties of a topic: the broker's own apply.
 DEFAULTS: Mapping[str, str] = MappingProxyType({})
+
+Answer = TypeVar("Answer")
 
 
 def answers(servers: str) -> bool:
@@ -50,39 +56,43 @@ def create_topics(
             raise BrokerError(f"topic {name!r}: {error.args[0].str()}") from error
 
 
-def create_missing_topics(servers: str, topics: Mapping[str, int]) -> None:
-    """Create those of the topics that are not there yet."""
-    there = _admin(servers).list_topics(timeout=_ANSWER_SECONDS).topics
-    missing = {name: count for name, count in topics.items() if name not in there}
-    create_topics(servers, missing)
+def make_ready(
+    servers: str, *, topics: Mapping[str, int], timeout_seconds: float
+) -> None:
+    """Create the topics that are missing; return when groups and commits work.
 
-
-def await_coordinators(servers: str, *, timeout_seconds: float) -> None:
-    """Wait for those of groups and of commits; asking makes their topics.
-
-    Without this, the first group of a fresh broker waits for up to four seconds.
+    A coordinator is there once it was asked for: without asking, the first group of
+    a fresh broker waits for up to four seconds.
 
     Raises
     ------
+    BrokerError
+        The broker refuses a topic.
     confluent_kafka.KafkaException
-        They do not answer in time.
+        It does not answer in time.
     """
-    deadline = time.monotonic() + timeout_seconds
-    while not _describes_groups(servers, deadline):
-        time.sleep(LOOK_SECONDS)
-    producer = Producer(_client(servers) | {"transactional.id": "readiness"})
-    producer.init_transactions(max(1.0, deadline - time.monotonic()))
-
-
-def _describes_groups(servers: str, deadline: float) -> bool:
     admin = _admin(servers)
-    try:
-        admin.describe_consumer_groups(["readiness"])["readiness"].result()
-    except KafkaException:
-        if time.monotonic() > deadline:
-            raise
-        return False
-    return True
+    deadline = time.monotonic() + timeout_seconds
+    there = _insist(lambda: admin.list_topics(timeout=_ANSWER_SECONDS), deadline).topics
+    missing = {name: count for name, count in topics.items() if name not in there}
+    create_topics(servers, missing)
+    groups = ["readiness"]
+    _insist(
+        lambda: admin.describe_consumer_groups(groups)[groups[0]].result(), deadline
+    )
+    producer = Producer(_client(servers) | {"transactional.id": "readiness"})
+    _insist(lambda: producer.init_transactions(_LOAD_SECONDS), deadline)
+
+
+def _insist(ask: Callable[[], Answer], deadline: float) -> Answer:
+    """Ask until there is an answer: a broker that has just started declines often."""
+    while True:
+        try:
+            return ask()
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(LOOK_SECONDS)
 
 
 def _admin(servers: str) -> AdminClient:

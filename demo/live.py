@@ -12,7 +12,6 @@ import argparse
 import random
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -82,12 +81,12 @@ class Player:
             }
         )
         self._topic = topic
-        self._stop = threading.Event()
+        self._is_stopped = False
         self.sent = self.lost = 0
 
     def stop(self) -> None:
         """Send no more; what was sent is still confirmed."""
-        self._stop.set()
+        self._is_stopped = True
 
     def play(self, traffic: Iterable[Keyed], *, rate: float, seconds: float) -> None:
         """Send records, `rate` of them a second; 0: as fast as the broker takes them.
@@ -110,9 +109,9 @@ class Player:
 
     def _await(self, due: float) -> bool:
         """Sleep until then; True when stopped meanwhile."""
-        while (left := due - time.time()) > 0 and not self._stop.is_set():
-            self._producer.poll(min(left, _NAP_SECONDS))
-        return self._stop.is_set()
+        while (left := due - time.time()) > 0 and not self._is_stopped:
+            time.sleep(min(left, _NAP_SECONDS))
+        return self._is_stopped
 
     def _send(self, record: Keyed, due: float) -> None:
         timestamp_ms = int(due * 1000)
@@ -125,6 +124,7 @@ class Player:
                 self._producer.poll(_NAP_SECONDS)
             else:
                 self.sent += 1
+                self._producer.poll(0)
                 return
 
     def _on_failure(self, error: KafkaError | None, _: Message) -> None:

@@ -31,8 +31,12 @@ _TEXT = """examples:
   python -m demo.run | tee demo.log               plain lines, for a file
 
 The payments are simulated, and so is their time: after thirty days of history, about
-as many pass while you look on. One record in a hundred is broken. Ctrl-C ends the
-traffic early, and the audit follows all the same; SIGTERM ends everything at once.
+as many pass while you look on. One record in a hundred is broken. The shipped model
+knows what a customer did before, and nothing of terminals: frauds at a compromised
+terminal, the larger half, look genuine to it.
+
+Ctrl-C ends the traffic early, and the audit follows all the same; SIGTERM ends
+everything at once.
 
 The exit code is that of the audit, `fraud-worker verify`: 0 only if every record was
 answered, in order, with the right content, and on Kafka exactly once.
@@ -57,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             with _scratch(keep=arguments.keep) as directory:
                 return show(options, directory, received)
         except DemoError as error:
-            say(f"demo: {error}")
+            say(f"demo: {error}\ndemo: with --keep, all logs stay")
             return error.exit_code
         except BrokerError as error:
             say(f"demo: {error}")

@@ -36,7 +36,6 @@ class WorkerFigures:
         nan where nothing was committed.
     """
 
-    lag: int
     partitions: int
     commits_a_second: float
     records_a_commit: float
@@ -76,7 +75,6 @@ def figures(old: Scrape, new: Scrape) -> WorkerFigures:
     commits = growth("fraud_commits_total")
     records = growth("fraud_events_consumed_total")
     return WorkerFigures(
-        lag=int(new["fraud_kafka_consumer_lag_messages"]),
         partitions=int(new["fraud_kafka_assigned_partitions"]),
         commits_a_second=commits / seconds,
         records_a_commit=records / commits if commits else float("nan"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -20,11 +22,11 @@ from demo.view import Scene, clock
 #: How often the screen is redrawn, and the workers are measured, seconds.
 _REDRAW_SECONDS, _MEASURE_SECONDS = 0.25, 1.0
 
+#: How often a condition is looked at, seconds.
+_LOOK_SECONDS = 0.1
+
 #: How long the workers may take for the history, and for what is left at the end.
 _HISTORY_SECONDS, _DRAIN_SECONDS = 300.0, 60.0
-
-#: How long the workers' metrics may take to agree that nothing is left.
-_SETTLE_SECONDS = 3.0
 
 
 def show(options: Options, directory: Path, signals: Signals) -> int:
@@ -78,19 +80,23 @@ class _Demo:
         self._measured = 0.0
 
     def score_history(self) -> None:
-        """Send what fills the windows; wait for its scores."""
+        """Send what fills the windows; wait for its scores.
+
+        Raises
+        ------
+        DemoError
+            Something failed, or takes too long.
+        """
         self._stack.send_all(self._traffic.history)
         for worker in self._workers:
             self._model = worker.await_start()
+        deadline = monotonic() + _HISTORY_SECONDS
         names = ", ".join(worker.name for worker in self._workers)
+        self._await(self._has_settled, deadline, "the workers do not share the work")
         self._say("workers", f"{names}; model {self._model}")
-        began = monotonic()
         count = self._traffic.history_count
-        while not self._reader.has_answers_of(count):
-            if monotonic() - began > _HISTORY_SECONDS:
-                raise DemoError("the history is not scored in time")
-            self._check()
-            sleep(_REDRAW_SECONDS)
+        has_answers = partial(self._reader.has_answers_of, count)
+        self._await(has_answers, deadline, "the history is not scored in time")
         self._say("history", f"{count:,} payments scored")
 
     def play_live(self, signals: Signals) -> None:
@@ -131,13 +137,10 @@ class _Demo:
             if monotonic() - began > _DRAIN_SECONDS:
                 return
             self._update(display, "answering what is left")
-        began = monotonic()
-        while self._update(display, "all answered").lag:
-            if monotonic() - began > _SETTLE_SECONDS:
-                return
+        self._update(display, "all answered")
 
-    def _update(self, display: Display, phase: str) -> Scene:
-        """Measure, show, and wait for the next time; return what was shown."""
+    def _update(self, display: Display, phase: str) -> None:
+        """Measure, show, and wait for the next time."""
         self._check()
         if monotonic() - self._measured >= _MEASURE_SECONDS:
             self._measured = monotonic()
@@ -147,14 +150,28 @@ class _Demo:
         scene = Scene(self._stack.broker.title, self._model, phase, figures)
         display.show(self._reader.snapshot(), scene)
         sleep(_REDRAW_SECONDS)
-        return scene
+
+    def _has_settled(self) -> bool:
+        """Whether every worker has partitions, and every partition a worker."""
+        counts = [worker.partitions() for worker in self._workers]
+        return min(counts) > 0 and sum(counts) == self._stack.partitions
+
+    def _await(
+        self, condition: Callable[[], bool], deadline: float, complaint: str
+    ) -> None:
+        while not condition():
+            self._check()
+            if monotonic() > deadline:
+                raise DemoError(complaint)
+            sleep(_LOOK_SECONDS)
 
     def _check(self) -> None:
         """Raises DemoError if something does not run any more."""
+        self._stack.check()
         for worker in self._workers:
             worker.check()
         if self._reader.failure is not None:
             raise DemoError(f"the view cannot read any more: {self._reader.failure}")
 
     def _say(self, step: str, sentence: str) -> None:
-        print(f"{step:<9}{sentence} ({monotonic() - self._began:.1f} s)", flush=True)
+        print(f"{monotonic() - self._began:4.1f} s  {step:<9}{sentence}", flush=True)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from types import FrameType
 
 #: A terminal that closes is one more way to say SIGTERM.
 _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+#: How long a second SIGINT counts as an echo of the first.
+_ECHO_SECONDS = 1.0
 
 
 class Ended(BaseException):
@@ -20,18 +24,17 @@ class Ended(BaseException):
 
 
 class Signals:
-    """Ctrl-C ends live traffic early, and everything when there is none.
-
-    Attributes
-    ----------
-    is_finish_requested
-        Whether somebody wants an early end.
-    """
+    """Ctrl-C ends live traffic early, and everything when there is none."""
 
     def __init__(self) -> None:
-        self.is_finish_requested = False
         self._can_finish = False
+        self._finish_requested_at: float | None = None
         self._is_ending = False
+
+    @property
+    def is_finish_requested(self) -> bool:
+        """Whether somebody wants an early end."""
+        return self._finish_requested_at is not None
 
     @contextmanager
     def finishing(self) -> Iterator[None]:
@@ -44,14 +47,19 @@ class Signals:
 
     def received(self, number: int, _: FrameType | None = None) -> None:
         """Raises Ended, once: nothing shall disturb the clearing up."""
-        if self._is_ending:
+        if self._is_ending or (number == signal.SIGINT and self._is_echo()):
             return
         if number == signal.SIGINT and self._can_finish:
             self._can_finish = False
-            self.is_finish_requested = True
+            self._finish_requested_at = monotonic()
             return
         self._is_ending = True
         raise Ended(number)
+
+    def _is_echo(self) -> bool:
+        """Whether it is the same Ctrl-C: a parent that got it too may pass it on."""
+        at = self._finish_requested_at
+        return at is not None and monotonic() - at < _ECHO_SECONDS
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from demo import child
 from demo.brokers import Broker, Choice, open_broker, partitions_for
-from demo.programs import command, environment, run, running
+from demo.kafka_jars import tail
+from demo.programs import DemoError, command, environment, run, running
 from demo.reader import TRANSACTIONS, Reader
 from demo.tally import Tally
 from demo.workers import WorkerProcess, worker
@@ -48,20 +49,32 @@ class Stack:
     """A broker with its topics, and what is started beside it.
 
     Everything is entered into `closing`, and is gone when that closes.
+
+    Attributes
+    ----------
+    partitions
+        Of each topic.
     """
 
     def __init__(self, options: Options, directory: Path, closing: ExitStack):
         self._options = options
         self._directory = directory
         self._closing = closing
-        place = directory / "kafka"
-        self.broker: Broker = closing.enter_context(open_broker(options.broker, place))
-        self._partitions = partitions_for(self.broker, options.workers)
+        self._kafka = directory / "kafka"
+        broker = open_broker(options.broker, self._kafka)
+        self.broker: Broker = closing.enter_context(broker)
+        self.partitions = partitions_for(self.broker, options.workers)
         self._settings = {
             "FRAUD_BOOTSTRAP_SERVERS": self.broker.servers,
             "FRAUD_MODELS_DIR": str(options.models),
             **self.broker.worker,
         }
+
+    def check(self) -> None:
+        """Raises DemoError if the broker has ended."""
+        if not self.broker.is_running():
+            log = self._kafka / "broker.log"
+            raise DemoError(f"the broker has ended; {tail(log)}")
 
     def create_topics(self) -> None:
         """Let the worker's own command create its topics.
@@ -73,7 +86,7 @@ class Stack:
         """
         if not self.broker.is_real:
             return
-        numbers = [f"--partitions={self._partitions}", "--replication-factor=1"]
+        numbers = [f"--partitions={self.partitions}", "--replication-factor=1"]
         self._run("topics", *numbers)
 
     def start_workers(self) -> list[WorkerProcess]:
@@ -88,7 +101,7 @@ class Stack:
     def open_reader(self, tally: Tally) -> Reader:
         """Read all topics from their beginning."""
         client = {"bootstrap.servers": self.broker.servers, **self.broker.consumer}
-        reader = Reader(tally, partitions=self._partitions, properties=client)
+        reader = Reader(tally, partitions=self.partitions, properties=client)
         return self._closing.enter_context(reader)
 
     def send_all(self, payments: Path) -> None:
@@ -118,7 +131,7 @@ class Stack:
         """Ask the broker how many records there are to be answered."""
         # A consumer that is polled meanwhile by the reader's thread never answers.
         admin = AdminClient({"bootstrap.servers": self.broker.servers, "log_level": 0})
-        places = (TopicPartition(TRANSACTIONS, p) for p in range(self._partitions))
+        places = (TopicPartition(TRANSACTIONS, p) for p in range(self.partitions))
         asked = {place: OffsetSpec.latest() for place in places}
         ends = admin.list_offsets(asked, request_timeout=_ASK_SECONDS)
         return sum(end.result().offset for end in ends.values())

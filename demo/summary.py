@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 
 from demo.figures import percentile
 from demo.tally import Tally
@@ -10,24 +10,20 @@ from demo.tally import Tally
 _PERCENTILES = (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999))
 
 
-def summary(tally: Tally) -> list[str]:
-    """Return lines about the whole of the live traffic."""
+def summary(tally: Tally) -> Iterator[str]:
+    """Yield lines about the whole of the live traffic."""
     counts, took = tally.counts, tally.latencies.since()
-    times = (
-        f"{name} {percentile(took, share):,.0f} ms" for name, share in _PERCENTILES
-    )
-    answered = f"{counts.scores:,} scores and {counts.dead_letters:,} dead letters"
-    before = f"{tally.history:,} payments of history before"
-    lines = [f"live     {counts.records:,} records: {answered}; {before}"]
+    answers = f"{counts.scores:,} scores and {counts.dead_letters:,} dead letters"
+    yield f"history  {tally.history:,} payments"
+    yield f"live     {counts.records:,} records: {answers}"
     if took:
-        lines.append(f"latency  {', '.join(times)} from a record's timestamp to its answer")
-    if not math.isnan(counts.precision) and not math.isnan(counts.recall):
-        lines.append(
-            f"alerts   {counts.flagged:,} flagged, {counts.caught:,} of them frauds "
-            f"(precision {counts.precision:.2f}), of {counts.frauds:,} frauds in all "
-            f"(recall {counts.recall:.2f})"
-        )
-    return lines
+        times = (f"{n} {percentile(took, share):,.0f} ms" for n, share in _PERCENTILES)
+        yield f"latency  {', '.join(times)}: record's time to answer read"
+    if counts.flagged and counts.frauds:
+        right = f"{counts.caught:,} of them frauds: precision {counts.precision:.2f}"
+        found = f"{counts.caught:,} of them flagged: recall {counts.recall:.2f}"
+        yield f"flagged  {counts.flagged:,}, {right}"
+        yield f"frauds   {counts.frauds:,}, {found}"
 
 
 #: What an audit of the mock broker can claim.

@@ -52,10 +52,8 @@ class TrafficPlan:
     def description(self) -> str:
         """What is simulated, in a line."""
         hours = 24 * self.rate / (_DAILY_PAYMENTS * self.customers)
-        return (
-            f"{self.customers:,} customers, {HISTORY_DAYS} days of history; then "
-            f"{self.rate:g} records a second, {hours:.0f} simulated hours in each"
-        )
+        then = f"then {hours:.0f} hours in each second"
+        return f"{self.customers:,} customers, {HISTORY_DAYS} days of history; {then}"
 
     @property
     def start(self) -> dt.date:

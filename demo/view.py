@@ -22,7 +22,7 @@ MAX_WIDTH = 90
 _FEWEST_FLAGGED, _MOST_FLAGGED = 3, 15
 
 #: Lines for the reasons of dead letters, kept free from the start.
-_REASON_LINES = 5
+_REASON_LINES = 6
 
 _LABEL, _HEADING, _GOOD, _BAD = "dim", "bold", "green", "red"
 
@@ -46,12 +46,6 @@ class Scene:
     phase: str
     workers: Mapping[str, WorkerFigures | None]
 
-    @property
-    def lag(self) -> int | None:
-        """The records that are not answered, by the workers' own account."""
-        known = [worker.lag for worker in self.workers.values() if worker is not None]
-        return sum(known) if known else None
-
 
 def screen(now: Snapshot, scene: Scene, *, width: int, height: int) -> Text:
     """Return what fills a terminal of that size, or a part of it."""
@@ -59,7 +53,7 @@ def screen(now: Snapshot, scene: Scene, *, width: int, height: int) -> Text:
     top = [
         _header(scene, width),
         Text("─" * width, _LABEL),
-        *_traffic(now, scene),
+        *_traffic(now),
         Text(),
         *_workers(scene.workers),
         Text(),
@@ -68,7 +62,8 @@ def screen(now: Snapshot, scene: Scene, *, width: int, height: int) -> Text:
     bottom = [Text(), *_dead_letters(now, width)]
     room = height - len(top) - len(bottom) - 2
     shown = min(max(room, _FEWEST_FLAGGED), _MOST_FLAGGED)
-    return Text("\n").join([*top, *_flagged(now.flagged, shown), *bottom])
+    lines = [*top, *_flagged(now.flagged, shown), *bottom]
+    return Text("\n", no_wrap=True, overflow="crop").join(lines)
 
 
 def plain_line(now: Snapshot, scene: Scene) -> str:
@@ -79,7 +74,7 @@ def plain_line(now: Snapshot, scene: Scene) -> str:
         f"in {now.records_a_second:.0f}/s",
         f"out {now.answers_a_second:.0f}/s",
         f"event to score p50 {_ms(now.p50_ms)} p99 {_ms(now.p99_ms)}",
-        f"lag {_count(scene.lag)}",
+        f"lag {now.waiting:,}",
         f"flagged {counts.flagged}",
         f"precision {_share(counts.precision)}",
         f"recall {_share(counts.recall)}",
@@ -112,13 +107,13 @@ def _header(scene: Scene, width: int) -> Text:
     return Text.assemble((f"{left[:room]:<{room}} ", _LABEL), (scene.phase, _HEADING))
 
 
-def _traffic(now: Snapshot, scene: Scene) -> Iterator[Text]:
+def _traffic(now: Snapshot) -> Iterator[Text]:
     """Three lines: what goes in and out on the left, how it is on the right."""
     counts = now.counts
     left = (
         ("records in", f"{now.records_a_second:,.0f}/s", f"{counts.records:,}"),
         ("answers out", f"{now.answers_a_second:,.0f}/s", f"{counts.answers:,}"),
-        ("lag", "", _count(scene.lag)),
+        ("lag", "", f"{now.waiting:,}"),
     )
     right = (
         ("event to score p50", _ms(now.p50_ms)),
@@ -136,7 +131,7 @@ def _traffic(now: Snapshot, scene: Scene) -> Iterator[Text]:
 
 def _workers(workers: Mapping[str, WorkerFigures | None]) -> Iterator[Text]:
     heading = ("partitions", "commits", "records each", "CPU", "memory")
-    yield Text(f"{'worker':<14}" + "".join(f"{h:>14}" for h in heading), _LABEL)
+    yield Text(f"{'worker':<14}" + "".join(f"{h:>13}" for h in heading), _LABEL)
     for name, worker in workers.items():
         values = ["-"] * len(heading)
         if worker is not None:
@@ -147,7 +142,7 @@ def _workers(workers: Mapping[str, WorkerFigures | None]) -> Iterator[Text]:
                 f"{worker.cpu:.0%}",
                 f"{worker.memory_megabytes:.0f} MB",
             ]
-        yield Text(f"{name:<14}" + "".join(f"{value:>14}" for value in values))
+        yield Text(f"{name:<14}" + "".join(f"{value:>13}" for value in values))
 
 
 def _quality(counts: Counts) -> Text:
@@ -191,10 +186,6 @@ def _dead_letters(now: Snapshot, width: int) -> Iterator[Text]:
 def _minute(event_time: str) -> str:
     """Return an RFC 3339 time without seconds and zone, for people."""
     return event_time[:16].replace("T", " ")
-
-
-def _count(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
 
 
 def _ms(value: float) -> str:

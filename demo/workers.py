@@ -66,6 +66,11 @@ class WorkerProcess:
             self.figures = figures(self._last, new)
         self._last = new or self._last
 
+    def partitions(self) -> int:
+        """Ask how many partitions are in its care."""
+        now = scrape(self._metrics_port)
+        return 0 if now is None else int(now["fraud_kafka_assigned_partitions"])
+
     def stop(self) -> None:
         """Let it end in good order.
 
