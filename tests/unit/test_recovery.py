@@ -150,6 +150,16 @@ def test_records_that_are_gone_and_needed_end_it(first_needed: int | None) -> No
         plan(commit(50), trimmed, first_needed)
 
 
+def test_the_first_record_tells_that_nothing_needed_is_gone() -> None:
+    """Also where the broker cannot say at which offset a time begins."""
+    bounds = LogBounds(400, 900, REACH.first_needed_ms(10**9) - 1)
+
+    decided = plan(commit(900, watermark_ms=10**9), bounds, None)
+
+    assert decided.replay_from == 400
+    assert decided.incomplete_until_ms is None
+
+
 def test_a_cold_start_flags_what_may_miss_something() -> None:
     """No removed event is beyond the watermark, nor more than 5 ms ahead of 900."""
     trimmed = LogBounds(15, 60, removed_until_ms=900)

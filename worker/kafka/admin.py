@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -31,6 +32,7 @@ from confluent_kafka.admin import (
 from worker.errors import BrokerFailed
 from worker.kafka import questions
 from worker.kafka.config import ClientSettings, common_properties, outsider_properties
+from worker.kafka.reader import removed_until
 from worker.records import LogBounds, NextOffset, TopicPartition
 
 #: Limit of one question to the cluster, seconds.
@@ -100,6 +102,7 @@ class Cluster:
     def __init__(
         self, settings: ClientSettings, *, timeout_seconds: float = TIMEOUT_SECONDS
     ):
+        self._settings = settings
         self._group = settings.group
         self._timeout_seconds = timeout_seconds
         self._admin = AdminClient(common_properties(settings))
@@ -194,7 +197,8 @@ class Cluster:
         self, places: Sequence[TopicPartition]
     ) -> dict[TopicPartition, LogBounds]:
         """Return what each partition holds for a reader of committed records."""
-        return questions.log_bounds(self._admin, places)
+        first = partial(removed_until, self._settings)
+        return questions.log_bounds(self._admin, places, first)
 
     def open_ends(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the ends of the logs, commits included that are still open.

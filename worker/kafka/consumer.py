@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
@@ -19,6 +20,7 @@ from worker.errors import BrokerFailed, CommitAborted, Fatal, Fenced, StateUnusa
 from worker.kafka import questions
 from worker.kafka.config import ClientSettings, common_properties, consumer_properties
 from worker.kafka.faults import Notice, notice_of
+from worker.kafka.reader import removed_until
 from worker.kafka.reading import Reading, place_of
 from worker.records import LogBounds, NextOffset, RecordBatch, TopicPartition
 
@@ -47,6 +49,7 @@ class KafkaConsumer:
     def __init__(
         self, settings: ClientSettings, *, topics: Sequence[str], delay_seconds: float
     ):
+        self._settings = settings
         self._topics = list(topics)
         self._delay_seconds = delay_seconds
         self._vendor = Consumer(consumer_properties(settings))
@@ -116,7 +119,8 @@ class KafkaConsumer:
         self, places: Sequence[TopicPartition]
     ) -> dict[TopicPartition, LogBounds]:
         """Return what each partition still holds."""
-        return questions.log_bounds(self._admin, places)
+        first = partial(removed_until, self._settings)
+        return questions.log_bounds(self._admin, places, first)
 
     def offsets_at(
         self, timestamps_ms: Mapping[TopicPartition, int]

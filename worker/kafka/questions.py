@@ -82,9 +82,18 @@ def offsets_at(
 
 
 def log_bounds(
-    admin: AdminClient, places: Sequence[TopicPartition]
+    admin: AdminClient,
+    places: Sequence[TopicPartition],
+    removed_until: Callable[[TopicPartition, int, int], int | None],
 ) -> dict[TopicPartition, LogBounds]:
     """Return what each partition holds for a reader of committed records.
+
+    Parameters
+    ----------
+    removed_until
+        Given a partition whose start was removed, its first offset and its end,
+        returns the timestamp of the first record. The broker itself does not tell
+        where a client has deleted records inside of a segment (seen on Kafka 4.1).
 
     Raises
     ------
@@ -93,18 +102,11 @@ def log_bounds(
     """
     starts = _list_offsets(admin, places, OffsetSpec.earliest())
     ends = _list_offsets(admin, places, OffsetSpec.latest())
-    trimmed = [place for place in places if starts[place].offset > 0]
-    firsts = _list_offsets(admin, trimmed, OffsetSpec.for_timestamp(0))
-    now_ms = int(time.time() * 1000)
     bounds = {}
     for place in places:
-        removed_until_ms = None
-        if place in firsts:
-            first = firsts[place]
-            removed_until_ms = first.timestamp if first.offset >= 0 else now_ms
-        bounds[place] = LogBounds(
-            starts[place].offset, ends[place].offset, removed_until_ms
-        )
+        start, end = starts[place].offset, ends[place].offset
+        removed_until_ms = removed_until(place, start, end) if start > 0 else None
+        bounds[place] = LogBounds(start, end, removed_until_ms)
     return bounds
 
 

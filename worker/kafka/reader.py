@@ -239,6 +239,14 @@ class LogReader:
         return now_ms if first is None else first.records.timestamps_ms[0]
 
 
+def removed_until(
+    settings: ClientSettings, place: TopicPartition, start: int, end: int
+) -> int | None:
+    """Return the timestamp of a partition's first record, by a reader made for that."""
+    with LogReader(settings) as reader:
+        return reader.removed_until(Span(place, start, end))
+
+
 def _to_batch(
     messages: Sequence[Message],
     offsets: list[int],

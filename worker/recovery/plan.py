@@ -6,6 +6,7 @@ from here, answer from there. Pure: it is told what the log holds and asks for n
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from worker.errors import StateUnusable
@@ -105,9 +106,12 @@ def plan_start(
         metadata = all_that_is_left(bounds, reach, answered_from=committed.offset)
     if snapshot_offset is not None and snapshot_offset >= bounds.start:
         return _replay_from(snapshot_offset, committed.offset, metadata)
-    gap = _what_is_missing(place, committed.offset, metadata, bounds, first_needed)
+    gap = _what_is_missing(place, committed.offset, metadata, bounds, reach)
     if gap is None:
-        return _replay(committed.offset, metadata, first_needed)
+        replay = _replay(committed.offset, metadata, first_needed)
+        return dataclasses.replace(
+            replay, replay_from=max(replay.replay_from, bounds.start)
+        )
     if not cold_start:
         raise StateUnusable(f"{gap}. {_HOW_TO_GO_ON}")
     return _start_cold(committed.offset, metadata, bounds, reach)
@@ -155,7 +159,7 @@ def _what_is_missing(
     live_from: int,
     metadata: CommitMetadata,
     bounds: LogBounds,
-    first_needed: int | None,
+    reach: Reach,
 ) -> str | None:
     """Return what the log no longer holds although it is needed; None if nothing."""
     if bounds.start > live_from:
@@ -166,8 +170,10 @@ def _what_is_missing(
     if bounds.start <= metadata.fold_start:
         return None
     # A first record older than needed proves that nothing needed lay before it.
-    if metadata.watermark_ms is not None and (first_needed or 0) > bounds.start:
-        return None
+    if metadata.watermark_ms is not None and bounds.removed_until_ms is not None:
+        needed_since = reach.first_needed_ms(metadata.watermark_ms)
+        if bounds.removed_until_ms < needed_since:
+            return None
     return (
         f"{name(place)}: the state at offset {live_from} depends on records before "
         f"{bounds.start}, where the log now starts"
