@@ -64,7 +64,12 @@ class ExactlyOnceProducer:
         self._properties = {
             **commit_properties(settings),
             "error_cb": self._on_error,
+            # Else a connection that broke would not be told of.
+            "log.connection.close": True,
         }
+        self._properties["logger"] = _ListeningLog(
+            self._properties["logger"], on_broken=self._suspect
+        )
         limit_ms = float(self._properties["socket.timeout.ms"])
         self._suspicious_seconds = SUSPICIOUS_SHARE * limit_ms / 1000
         self._group_metadata = group_metadata
@@ -182,13 +187,30 @@ class ExactlyOnceProducer:
         return sender
 
     def _on_error(self, error: KafkaError) -> None:
-        """Take a broken connection for one that broke in the middle of a commit.
-
-        The client repeats a request that was lost that way and then reports success,
-        while the first copy of it may still arrive.
-        """
+        """Take whatever the client cannot repair for the end of a commit in doubt."""
         self._suspect(error.name())
 
     def _suspect(self, reason: str) -> None:
-        _LOG.info("producer_suspect", extra={"reason": reason})
+        if not self._is_suspect:
+            _LOG.info("producer_suspect", extra={"reason": reason})
         self._is_suspect = True
+
+
+class _ListeningLog:
+    """Hands on what the client logs, and hears of connections that broke.
+
+    A connection may break in the middle of a commit. The client repeats the request
+    that was lost that way and reports success, while the first copy of it may still
+    arrive and end the next commit in its place. Where it can go on by itself, the
+    client tells of that nowhere but in its log.
+    """
+
+    def __init__(self, log: logging.Logger, *, on_broken: Callable[[str], None]):
+        self._log = log
+        self._on_broken = on_broken
+
+    def log(self, level: int, message: str, facility: str, *rest: object) -> None:
+        """Receive a line as the client hands it over."""
+        if facility == "FAIL":
+            self._on_broken("broken_connection")
+        self._log.log(level, message, facility, *rest)
