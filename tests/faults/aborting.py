@@ -5,6 +5,7 @@ What a commit holds has been produced by then, so the abort is a real one.
 
 from __future__ import annotations
 
+import logging
 import random
 import sys
 from collections.abc import Callable
@@ -20,12 +21,15 @@ from worker.kafka.sending import Failed, Sender
 
 _SHARE = 1 / 3
 
+_LOG = logging.getLogger("worker.aborting")
+
 
 class _AbortingSender(Sender):
     chance = random.Random(1)
 
     def insist(self, call: Call, function: Callable[..., Any], *args: Any) -> None:
         if call is Call.COMMIT and self.chance.random() < _SHARE:
+            _LOG.info("abort_injected")
             error = KafkaError(KafkaError.ILLEGAL_GENERATION, txn_requires_abort=True)
             raise Failed(Call.OFFSETS, Action.ABORT, error)
         super().insist(call, function, *args)

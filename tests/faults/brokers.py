@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from tests.faults.fault import Fault
 from tests.faults.proxy import END_COMMIT, Harm
@@ -12,7 +13,7 @@ from tests.faults.watch import PATIENCE_SECONDS, now_ms
 from tests.waiting import wait_until
 
 #: Longer than a request may take on the scenes with a proxy.
-_HOLD_SECONDS = 3.0
+_HOLD_SECONDS = 2.0
 
 _IMPATIENT = {"FRAUD_KAFKA_SOCKET_TIMEOUT_MS": "1000"}
 
@@ -51,18 +52,20 @@ def cut_before_late_end(scene: Scene, rounds: int) -> None:
 def _harm(scene: Scene, rounds: int, harm: Harm) -> None:
     with scene.traffic.flowing(RATE), Supervisor(scene) as supervisor:
         scene.await_scores()
-        for _ in range(rounds):
-            before = scene.proxy.sprung
+        for number in range(1, rounds + 1):
             scene.proxy.set_trap(END_COMMIT, harm, _HOLD_SECONDS)
-            wait_until(
-                lambda before=before: scene.proxy.sprung > before,  # type: ignore[misc]
-                what="a commit to harm",
-                seconds=PATIENCE_SECONDS,
-            )
+            _await(number, lambda: scene.proxy.sprung, "a commit to harm")
             scene.struck_at(now_ms())
-        replaced = len(supervisor.worker.events("producer_replaced"))
-    print(supervisor.worker.log.read_text())
-    scene.notes.append(f"{replaced} producers were replaced; {supervisor.tell()}")
+            _await(number, lambda: scene.proxy.landed, "its arrival")
+            scene.await_scores()
+        suspects = len(supervisor.worker.events("producer_suspect"))
+    exits = supervisor.exits.total()
+    assert suspects + exits >= rounds, (suspects, exits)
+    scene.notes.append(f"{suspects} producers were replaced; {supervisor.tell()}")
+
+
+def _await(count: int, read: Callable[[], int], what: str) -> None:
+    wait_until(lambda: read() >= count, what=what, seconds=PATIENCE_SECONDS)
 
 
 FAULTS = (
@@ -79,7 +82,7 @@ FAULTS = (
 CONNECTION_FAULTS = (
     Fault(
         name="late-end",
-        title="the end of a commit arrives 3 s late",
+        title="the end of a commit arrives 2 s late",
         play=late_end,
         rounds=5,
         quick_rounds=2,
@@ -96,9 +99,9 @@ CONNECTION_FAULTS = (
     ),
     Fault(
         name="cut-late",
-        title="connection cut, the commit's end 3 s late",
+        title="connection cut, the commit's end 2 s late",
         play=cut_before_late_end,
-        rounds=5,
+        rounds=8,
         quick_rounds=2,
         is_proxied=True,
     ),

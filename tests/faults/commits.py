@@ -18,12 +18,12 @@ def random_aborts(scene: Scene, rounds: int) -> None:
     scene.stream.workers.append(worker)
     with scene.traffic.flowing(RATE):
         wait_until(
-            lambda: len(worker.events("commit_failed")) >= rounds,
+            lambda: len(worker.events("abort_injected")) >= rounds,
             what=f"{rounds} aborts",
             seconds=PATIENCE_SECONDS,
         )
         scene.await_scores()
-    scene.struck = len(worker.events("commit_failed"))
+    scene.struck = len(worker.events("abort_injected"))
 
 
 class _AbortedWorker(LiveWorker):

@@ -40,8 +40,8 @@ class Proxy:
 
     def __init__(self, port: int, broker_port: int):
         self.address = f"{HOST}:{port}"
-        #: How often a trap was sprung.
-        self.sprung = 0
+        #: How often a trap was sprung, and how many of those calls reached the broker.
+        self.sprung = self.landed = 0
         self._port = port
         self._broker_port = broker_port
         self._trap: Trap | None = None
@@ -138,6 +138,8 @@ class _Connection:
                     await asyncio.sleep(trap.seconds)
             if not await _send(self._to_broker, frame):
                 return
+            if trap is not None:
+                self._proxy.landed += 1
 
     async def _answers(self) -> None:
         while (frame := await _frame(self._from_broker)) is not None:
