@@ -16,10 +16,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as VendorPartition
 from confluent_kafka.admin import AdminClient
 
-from worker.errors import BrokerFailed, CommitAborted, Fatal, Fenced, StateUnusable
+from worker.errors import BrokerFailed, CommitAborted
 from worker.kafka import questions
 from worker.kafka.config import ClientSettings, common_properties, consumer_properties
-from worker.kafka.faults import Notice, notice_of
+from worker.kafka.faults import Notice, fatal_for, notice_of
 from worker.kafka.reader import removed_until
 from worker.kafka.reading import Reading, place_of
 from worker.records import LogBounds, NextOffset, RecordBatch, TopicPartition
@@ -119,8 +119,9 @@ class KafkaConsumer:
         self, places: Sequence[TopicPartition]
     ) -> dict[TopicPartition, LogBounds]:
         """Return what each partition still holds."""
-        first = partial(removed_until, self._settings)
-        return questions.log_bounds(self._admin, places, first)
+        return questions.log_bounds(
+            self._admin, places, partial(removed_until, self._settings)
+        )
 
     def offsets_at(
         self, timestamps_ms: Mapping[TopicPartition, int]
@@ -203,7 +204,7 @@ class KafkaConsumer:
             return [first, *consume(max_records - 1, self._delay_seconds)]
         except KafkaException as error:
             # Whatever it was, records may have gone with it: never go on from here.
-            raise _fatal(notice_of(error.args[0]), error.args[0], "") from error
+            raise fatal_for(notice_of(error.args[0]), error.args[0], "") from error
 
     def _records(self, messages: list[Message]) -> list[Message]:
         """Return the messages that are records; heed those that are errors."""
@@ -231,7 +232,7 @@ class KafkaConsumer:
             _LOG.warning("broker_refuses", extra={"error": error.name()})
             self._refused_since = self._refused_since or time.monotonic()
         else:
-            raise _fatal(notice, error, where)
+            raise fatal_for(notice, error, where)
 
     def _check_refusal(self) -> None:
         since = self._refused_since
@@ -278,19 +279,6 @@ def vendor_offsets(
         )
         for place, following in next_offsets.items()
     ]
-
-
-def _fatal(notice: Notice, error: KafkaError, where: str) -> Fatal:
-    if notice is Notice.FENCED:
-        return Fenced(
-            "another process has joined the group under this instance name; give each "
-            "worker its own FRAUD_INSTANCE"
-        )
-    if notice is Notice.NO_TOPIC:
-        return StateUnusable(f"there is no such topic{where}: {error.str()}")
-    if notice is Notice.UNFETCHABLE:
-        return StateUnusable(f"a record cannot be read{where}: {error.str()}")
-    return BrokerFailed(f"consuming failed{where}: {error.str()} ({error.name()})")
 
 
 def _where(message: Message) -> str:

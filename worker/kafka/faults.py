@@ -10,6 +10,8 @@ import enum
 
 from confluent_kafka import KafkaError
 
+from worker.errors import BrokerFailed, Fatal, Fenced, StateUnusable
+
 
 class Call(enum.Enum):
     """The call that failed."""
@@ -210,3 +212,17 @@ def _by_code(code: int, call: Call) -> Action:
         if code in REFUSALS | _REBALANCES | _NO_TOPICS:
             return Action.ABORT
     return Action.GIVE_UP
+
+
+def fatal_for(notice: Notice, error: KafkaError, where: str) -> Fatal:
+    """Return the end that a notice means, for an error met at that place."""
+    if notice is Notice.FENCED:
+        return Fenced(
+            "another process has joined the group under this instance name; give each "
+            "worker its own FRAUD_INSTANCE"
+        )
+    if notice is Notice.NO_TOPIC:
+        return StateUnusable(f"there is no such topic{where}: {error.str()}")
+    if notice is Notice.UNFETCHABLE:
+        return StateUnusable(f"a record cannot be read{where}: {error.str()}")
+    return BrokerFailed(f"consuming failed{where}: {error.str()} ({error.name()})")

@@ -116,15 +116,7 @@ class Stage:
                     next_offset=_next_offset(part),
                     outputs=outputs,
                     replayed=part.live_row - part.span.first,
-                    rejected=[
-                        Rejected(
-                            r.row - part.live_row,
-                            records.offsets[r.row],
-                            r.reason,
-                            r.field,
-                        )
-                        for r in rejections
-                    ],
+                    rejected=_rejected(records, part, rejections),
                     flagged=int(np.count_nonzero(answers.flagged[scored])),
                     late=int(np.count_nonzero(live.late[scored])),
                     duplicate=int(np.count_nonzero(live.duplicate[scored])),
@@ -182,6 +174,15 @@ def _live_rejections(decoded: Decoded, part: Part) -> list[Rejection]:
     first = bisect_left(decoded.rejections, part.live_row, key=_row_of)
     last = bisect_left(decoded.rejections, part.span.last, lo=first, key=_row_of)
     return list(decoded.rejections[first:last])
+
+
+def _rejected(
+    records: RecordBatch, part: Part, rejections: list[Rejection]
+) -> list[Rejected]:
+    return [
+        Rejected(r.row - part.live_row, records.offsets[r.row], r.reason, r.field)
+        for r in rejections
+    ]
 
 
 def _next_offset(part: Part) -> NextOffset | None:
