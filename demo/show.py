@@ -89,7 +89,7 @@ class _Demo:
         """
         self._stack.send_all(self._traffic.history)
         for worker in self._workers:
-            self._model = worker.await_start()
+            self._model = worker.await_start(self._tell_patience)
         deadline = monotonic() + _HISTORY_SECONDS
         names = ", ".join(worker.name for worker in self._workers)
         self._await(self._has_settled, deadline, "the workers do not share the work")
@@ -172,6 +172,11 @@ class _Demo:
             worker.check()
         if self._reader.failure is not None:
             raise DemoError(f"the view cannot read any more: {self._reader.failure}")
+
+    def _tell_patience(self) -> None:
+        self._say(
+            "workers", "compiling their kernels, which takes a while the first time"
+        )
 
     def _say(self, step: str, sentence: str) -> None:
         print(f"{monotonic() - self._began:4.1f} s  {step:<9}{sentence}", flush=True)

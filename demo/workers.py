@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ from demo.scrape import Scrape, WorkerFigures, figures, scrape
 
 #: Longest start, seconds: the first one compiles the kernels.
 _START_SECONDS = 180.0
+
+#: A start that compiles nothing takes less, seconds.
+_LONG_SECONDS = 5.0
 
 _LOOK_SECONDS = 0.05
 
@@ -37,19 +40,28 @@ class WorkerProcess:
         """The id of the process."""
         return self._process.pid
 
-    def await_start(self) -> str:
+    def await_start(self, on_long_wait: Callable[[], None]) -> str:
         """Wait until it has told its ports; return the model that it uses.
+
+        Parameters
+        ----------
+        on_long_wait
+            Called once, when it takes longer than a start that compiles nothing.
 
         Raises
         ------
         DemoError
             It ended, or takes too long.
         """
-        deadline = time.monotonic() + _START_SECONDS
+        began, is_told = time.monotonic(), False
         while (started := _started(self._log)) is None:
             self.check()
-            if time.monotonic() > deadline:
+            waited = time.monotonic() - began
+            if waited > _START_SECONDS:
                 raise DemoError(f"{self.name} does not start; {tail(self._log)}")
+            if waited > _LONG_SECONDS and not is_told:
+                is_told = True
+                on_long_wait()
             time.sleep(_LOOK_SECONDS)
         self._metrics_port = int(started["metrics_port"])
         return str(started["model"])
