@@ -91,9 +91,10 @@ def log_bounds(
     Parameters
     ----------
     removed_until
-        Given a partition whose start was removed, its first offset and its end,
-        returns the timestamp of the first record. The broker itself does not tell
-        where a client has deleted records inside of a segment (seen on Kafka 4.1).
+        Given a partition whose start was removed, its first offset and its end, reads
+        the timestamp of the first record. The broker is asked before: it knows for all
+        partitions at once, but not while a segment whose records have all been deleted
+        is still on disk (seen on Kafka 4.1).
 
     Raises
     ------
@@ -102,11 +103,16 @@ def log_bounds(
     """
     starts = _list_offsets(admin, places, OffsetSpec.earliest())
     ends = _list_offsets(admin, places, OffsetSpec.latest())
+    trimmed = [place for place in places if starts[place].offset > 0]
+    firsts = _list_offsets(admin, trimmed, OffsetSpec.for_timestamp(0))
     bounds = {}
     for place in places:
         start, end = starts[place].offset, ends[place].offset
-        removed_until_ms = removed_until(place, start, end) if start > 0 else None
-        bounds[place] = LogBounds(start, end, removed_until_ms)
+        first = firsts.get(place)
+        until_ms = None if first is None else first.timestamp
+        if first is not None and first.offset < 0:
+            until_ms = removed_until(place, start, end)
+        bounds[place] = LogBounds(start, end, until_ms)
     return bounds
 
 
