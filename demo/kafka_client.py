@@ -76,10 +76,11 @@ def make_ready(
     there = _insist(lambda: admin.list_topics(timeout=_ANSWER_SECONDS), deadline).topics
     missing = {name: count for name, count in topics.items() if name not in there}
     create_topics(servers, missing)
-    groups = ["readiness"]
-    _insist(
-        lambda: admin.describe_consumer_groups(groups)[groups[0]].result(), deadline
-    )
+
+    def describe_a_group() -> None:
+        admin.describe_consumer_groups(["readiness"])["readiness"].result()
+
+    _insist(describe_a_group, deadline)
     producer = Producer(_client(servers) | {"transactional.id": "readiness"})
     _insist(lambda: producer.init_transactions(_LOAD_SECONDS), deadline)
 
