@@ -27,8 +27,8 @@ def sleeper(scene: Scene, rounds: int) -> None:
         other = scene.start("other")
         other.await_event("partition_live", scene.stream.partitions)
         for _ in range(rounds):
-            victim = scene.start("victim")
-            victim.await_event("partition_live", len(_live(victim)) + 1)
+            victim, live_before = _join(scene, "victim")
+            _await_more(victim, live_before)
             scene.await_scores()
             live_before = len(_live(other))
             _freeze_in_open_commit(scene, victim)
@@ -49,12 +49,12 @@ def scale(scene: Scene, rounds: int) -> None:
         for _ in range(rounds):
             began_ms = now_ms()
             revoked = len(first.events("partitions_revoked"))
-            joining = [scene.start(name) for name in ("1", "2")]
-            for worker in joining:
-                _await_more(worker, len(_live(worker)))
+            joining = [_join(scene, name) for name in ("1", "2")]
+            for worker, live_before in joining:
+                _await_more(worker, live_before)
             scene.await_scores()
             assert len(first.events("partitions_revoked")) > revoked
-            assert [worker.end() for worker in joining] == [ExitCode.OK] * 2
+            assert [worker.end() for worker, _ in joining] == [ExitCode.OK] * 2
             scene.await_scores()
             scene.seconds += scene.watch.silences(began_ms, now_ms())
             scene.struck += 1
@@ -81,8 +81,15 @@ def rolling_restart(scene: Scene, rounds: int) -> None:
     scene.notes.append("no partition of the other worker was ever revoked")
 
 
+def _join(scene: Scene, name: str) -> tuple[LiveWorker, int]:
+    """Start a worker; return it, and what its predecessors have noted as live."""
+    log = scene.stream.directory / f"worker-{name}.log"
+    before = log.read_text().count('"partition_live"') if log.exists() else 0
+    return scene.start(name), before
+
+
 def _live(worker: LiveWorker) -> list[dict[str, object]]:
-    return worker.events("partition_live") if worker.log.exists() else []
+    return worker.events("partition_live")
 
 
 def _await_more(worker: LiveWorker, count: int) -> None:
