@@ -1,4 +1,8 @@
-"""Puts the view where it is looked at: a terminal that is redrawn, or lines."""
+"""Puts the view where it is looked at: a terminal that is redrawn, or lines.
+
+The screen is drawn over itself on the terminal's second page, which neither flickers
+nor minds another size; its last state stays on the first page.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
 from demo.tally import Snapshot
 from demo.view import Scene, plain_line, screen
@@ -24,11 +29,12 @@ class Display:
         self._console = Console(highlight=False)
         self._closing = ExitStack()
         self._live: Live | None = None
+        self._drawn = Text()
         self._written = monotonic()
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
-            live = Live(console=self._console, auto_refresh=False)
+            live = Live(console=self._console, screen=True, auto_refresh=False)
             self._live = self._closing.enter_context(live)
         return self
 
@@ -39,13 +45,15 @@ class Display:
         trace: TracebackType | None,
     ) -> None:
         self._closing.close()
+        if self._live is not None:
+            self._console.print(self._drawn)
 
     def show(self, now: Snapshot, scene: Scene) -> None:
         """Redraw the screen; without one, write a line when it is time."""
         if self._live is not None:
             width, height = self._console.size
-            drawn = screen(now, scene, width=width, height=height)
-            self._live.update(drawn, refresh=True)
+            self._drawn = screen(now, scene, width=width, height=height)
+            self._live.update(self._drawn, refresh=True)
         elif monotonic() - self._written >= _LINE_SECONDS:
             self._written = monotonic()
             print(plain_line(now, scene), flush=True)
