@@ -236,6 +236,8 @@ class Traffic:
                 "bootstrap.servers": stream.kafka.bootstrap_servers,
                 "partitioner": "murmur2_random",
                 "linger.ms": 2,
+                # Tests that break the broker need not be told that it is broken.
+                "log_level": 0,
             }
         )
         self._stop = threading.Event()

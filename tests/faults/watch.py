@@ -33,7 +33,9 @@ class ScoreWatch:
     def __init__(self, stream: Stream):
         self._made_ms: list[list[int]] = [[] for _ in range(stream.partitions)]
         self._came: list[list[float]] = [[] for _ in range(stream.partitions)]
-        self._consumer = Consumer(outsider_properties(stream.clients))
+        # It need not tell that a broker is broken which was broken on purpose.
+        quiet = {**outsider_properties(stream.clients), "log_level": 0}
+        self._consumer = Consumer(quiet)
         self._consumer.assign(
             [TopicPartition(stream.scores, p, 0) for p in range(stream.partitions)]
         )
