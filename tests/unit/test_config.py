@@ -101,8 +101,8 @@ def test_one_error_lists_every_problem_with_key_value_and_expectation() -> None:
 
     assert problems == [
         (
-            "FRAUD_SCORES_TOPIC=a b: expected a topic's name: letters, digits, '.', '_' "
-            "and '-', at most 249"
+            "FRAUD_SCORES_TOPIC=a b: expected a topic's name: letters, digits, '.', "
+            "'_' and '-', at most 249"
         ),
         "FRAUD_START=yesterday: expected committed, earliest or latest",
         "FRAUD_THRESHOLD=nan: expected a number from 0 to 1",

@@ -6,9 +6,8 @@ import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-from worker.bundle import read_bundle
 from worker.commands import samples
-from worker.commands.clients import client_settings, reach_of
+from worker.commands.clients import client_settings, open_bundle, reach_of
 from worker.commands.findings import (
     Finding,
     exit_code,
@@ -98,7 +97,7 @@ def main(args: argparse.Namespace, settings: Settings) -> int:
 def _findings(args: argparse.Namespace, settings: Settings) -> Iterator[Finding]:
     yield from _check_settings(settings)
     try:
-        bundle = read_bundle(settings.models_dir)
+        bundle = open_bundle(settings)
         model = load_model(bundle)
     except Fatal as fatal:
         yield failure("bundle", fatal)

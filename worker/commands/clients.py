@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.bundle import read_bundle
+from worker.bundle import VerifiedBundle, read_bundle
 from worker.config import Settings
 from worker.features import Spec
 from worker.kafka.config import ClientSettings
@@ -20,6 +20,18 @@ def client_settings(settings: Settings) -> ClientSettings:
     )
 
 
+def open_bundle(settings: Settings, version: str | None = None) -> VerifiedBundle:
+    """Return a bundle that can be trusted as far as the settings ask.
+
+    Raises
+    ------
+    BundleRejected
+        It cannot be.
+    """
+    key = settings.public_key
+    return read_bundle(settings.models_dir, version, public_key=key)
+
+
 def current_spec(settings: Settings) -> Spec:
     """Return the spec of the bundle in use; loads no model.
 
@@ -28,7 +40,7 @@ def current_spec(settings: Settings) -> Spec:
     BundleRejected
         There is no bundle in use, or it cannot be trusted.
     """
-    bundle = read_bundle(settings.models_dir)
+    bundle = open_bundle(settings)
     return Spec.from_toml(bundle.files["transform.toml"].decode())
 
 

@@ -12,10 +12,9 @@ from worker.bundle import (
     FileEntry,
     VerifiedBundle,
     current_version,
-    read_bundle,
     versions,
 )
-from worker.commands.clients import client_settings
+from worker.commands.clients import client_settings, open_bundle
 from worker.config import Settings
 from worker.errors import BundleRejected, ExitCode, StateUnusable
 from worker.features import Spec
@@ -42,7 +41,7 @@ EPILOG = """examples:
 A bundle is verified before it is shown, and never loaded: nothing in it is executed."""
 
 SETTINGS = (
-    *("models_dir", "bootstrap_servers", "group", "transactions_topic"),
+    *("models_dir", "public_key", "bootstrap_servers", "group", "transactions_topic"),
     *("log_level", "kafka"),
 )
 
@@ -71,7 +70,7 @@ def main(args: argparse.Namespace, settings: Settings) -> int:
         shown = {"group": settings.group, "partitions": _committed(settings)}
         lines = [_offset_line(partition) for partition in shown["partitions"]]
     else:
-        bundle = read_bundle(settings.models_dir, args.version)
+        bundle = open_bundle(settings, args.version)
         shown = bundle_facts(bundle)
         lines = list(_bundle_lines(shown))
     print(json.dumps(shown, indent=2) if args.json else "\n".join(lines))

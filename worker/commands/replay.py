@@ -42,7 +42,14 @@ Exit code 0: published just so. 1: published otherwise, or not at all."""
 
 SETTINGS = (
     *("bootstrap_servers", "group", "transactions_topic", "scores_topic"),
-    *("dead_letters_topic", "models_dir", "threshold", "max_keys", "max_events"),
+    *(
+        "dead_letters_topic",
+        "models_dir",
+        "public_key",
+        "threshold",
+        "max_keys",
+        "max_events",
+    ),
     *("log_level", "kafka"),
 )
 

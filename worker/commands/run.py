@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 from worker import __version__
-from worker.bundle import VerifiedBundle, read_bundle
+from worker.bundle import VerifiedBundle
 from worker.codec import Decoder, ScoreEncoder
-from worker.commands.clients import reach_of
+from worker.commands.clients import open_bundle, reach_of
 from worker.commands.connecting import connect
 from worker.config import Settings
 from worker.errors import ExitCode, Fenced
@@ -82,7 +82,7 @@ def _run(settings: Settings, stop: Stop, closing: ExitStack) -> None:
     """
     health = Health()
     probes = _serve_probes(settings, health, closing)
-    bundle = read_bundle(settings.models_dir)
+    bundle = open_bundle(settings)
     health.bundle_verified()
     with ThreadPoolExecutor(1, "connect") as pool:
         # The broker may take a second to hand out a producer's id.

@@ -12,8 +12,8 @@ from typing import BinaryIO
 import msgspec
 
 from worker import __version__
-from worker.bundle import read_bundle
 from worker.codec import Decoder, ScoreEncoder
+from worker.commands.clients import open_bundle
 from worker.commands.lines import Line, blocks
 from worker.config import Settings
 from worker.errors import ExitCode, InvalidConfig
@@ -50,7 +50,14 @@ by their number and reason, never by content. Features, score and decision are t
 that the worker would publish if these lines were the log of one partition: without
 --history, every customer is new."""
 
-SETTINGS = ("models_dir", "threshold", "max_keys", "max_events", "log_level")
+SETTINGS = (
+    "models_dir",
+    "public_key",
+    "threshold",
+    "max_keys",
+    "max_events",
+    "log_level",
+)
 
 #: The one partition that the lines of all files make up.
 _PLACE = TopicPartition("lines", 0)
@@ -91,7 +98,7 @@ def main(args: argparse.Namespace, settings: Settings) -> int:
         letters = sys.stderr.buffer
         if args.dead_letters:
             letters = files.enter_context(_created(args.dead_letters))
-        model = load_model(read_bundle(settings.models_dir, args.model))
+        model = load_model(open_bundle(settings, args.model))
         scoring = _Scoring(model, settings)
         if history is not None:
             scoring.fold(history)

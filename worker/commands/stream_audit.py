@@ -15,7 +15,8 @@ from worker.audit.contents import Contents
 from worker.audit.fold import LogFold
 from worker.audit.report import AuditReport, Finding
 from worker.audit.scope import Scope
-from worker.bundle import read_bundle, versions
+from worker.bundle import versions
+from worker.commands.clients import open_bundle
 from worker.commands.partition_walk import Published, Walk
 from worker.config import Settings
 from worker.kafka.admin import Cluster
@@ -35,20 +36,20 @@ class Models:
     """The bundles of a directory, each loaded once, when it is first asked for."""
 
     def __init__(self, settings: Settings):
-        self._models_dir = settings.models_dir
+        self._settings = settings
         self._loaded: dict[str, LoadedModel | None] = {}
 
     def current(self) -> LoadedModel:
         """Return the model in use; raises BundleRejected."""
-        model = load_model(read_bundle(self._models_dir))
+        model = load_model(open_bundle(self._settings))
         self._loaded[model.version] = model
         return model
 
     def of(self, version: str) -> LoadedModel | None:
         """Return a version's model, None where there is none; raises BundleRejected."""
         if version not in self._loaded:
-            is_there = version in versions(self._models_dir)
-            bundle = read_bundle(self._models_dir, version) if is_there else None
+            is_there = version in versions(self._settings.models_dir)
+            bundle = open_bundle(self._settings, version) if is_there else None
             self._loaded[version] = None if bundle is None else load_model(bundle)
         return self._loaded[version]
 

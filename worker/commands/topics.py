@@ -32,7 +32,7 @@ they are; `fraud-worker check` says what is wrong with them."""
 
 SETTINGS = (
     *("bootstrap_servers", "transactions_topic", "scores_topic"),
-    *("dead_letters_topic", "models_dir", "log_level", "kafka"),
+    *("dead_letters_topic", "models_dir", "public_key", "log_level", "kafka"),
 )
 
 #: Partitions of new topics unless told otherwise.

@@ -51,7 +51,14 @@ Payments are named by their coordinates (`transactions/3/8412`), never by conten
 
 SETTINGS = (
     *("bootstrap_servers", "group", "transactions_topic", "scores_topic"),
-    *("dead_letters_topic", "models_dir", "threshold", "max_keys", "max_events"),
+    *(
+        "dead_letters_topic",
+        "models_dir",
+        "public_key",
+        "threshold",
+        "max_keys",
+        "max_events",
+    ),
     *("log_level", "kafka"),
 )
 

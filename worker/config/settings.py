@@ -64,6 +64,12 @@ class Settings:
     models_dir: Path = setting(  # noqa: RUF009 - no path ever changes
         Path("models"), kinds.PATH, "Holds the bundles; CURRENT names the one in use."
     )
+    public_key: Path | None = setting(  # noqa: RUF009 - no path ever changes
+        None,
+        kinds.PATH,
+        "Ed25519 key (PEM) with which a bundle must be signed; without one, digests "
+        "show damage but not intent.",
+    )
     state_dir: Path = setting(  # noqa: RUF009 - no path ever changes
         Path("state"), kinds.PATH, "Where state is kept between runs."
     )

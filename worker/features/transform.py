@@ -139,14 +139,19 @@ class FeatureTransform:
         )
 
     def warm_up(self) -> None:
-        """Compile the kernels, or load them, before the first event arrives."""
+        """Compile the kernels, or load them, before the first event arrives.
+
+        Those of snapshots too: the first one must not stop the loop for seconds.
+        """
         text: list[str | None] = ["0", "1", "0"]
         times = np.array([86_400_000, 86_400_000, 3_600_000], np.int64)
         columns: dict[str, Column] = {
             name: text if field.type == "text" else times
             for name, field in self._fields.items()
         }
-        self.transform(EventBatch(["0", "1", "2"], times, columns))
+        state = self.new_state()
+        self.transform(EventBatch(["0", "1", "2"], times, columns), state)
+        self.new_state().take_in(state.copy_out(0, state.slot_count, 0))
 
     def _transform_chunk(
         self, events: EventBatch, offsets: Ints, state: FeatureState

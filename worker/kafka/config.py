@@ -6,11 +6,12 @@ Kafka 4.1. What a person may add is checked where settings are read.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
+
+from worker.kafka.client_log import ClientLog
 
 #: Longest silence of a member before its partitions move, seconds: longer than a
 #: broker takes to restart, or a static member would be fenced by the outage.
@@ -26,9 +27,6 @@ COMMIT_TIMEOUT_SECONDS = 60.0
 #: Longest wait for the answer to one request, seconds: the client's default, named
 #: because a commit is judged by it.
 REQUEST_TIMEOUT_SECONDS = 60.0
-
-#: What the client itself has to say.
-_CLIENT_LOG = logging.getLogger("worker.kafka.client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ def common_properties(settings: ClientSettings) -> dict[str, Any]:
         "metadata.recovery.strategy": "none",
         # A restarted broker is found within half a second, not ten.
         "reconnect.backoff.max.ms": 500,
-        "logger": _CLIENT_LOG,
+        "logger": ClientLog(),
         **settings.extra,
     }
 

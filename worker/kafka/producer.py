@@ -15,6 +15,7 @@ from typing import Any
 from confluent_kafka import KafkaError
 
 from worker.errors import CommitAborted, CommitUnknown
+from worker.kafka.client_log import ClientLog
 from worker.kafka.config import ClientSettings, commit_properties
 from worker.kafka.consumer import vendor_offsets
 from worker.kafka.faults import Action, Call
@@ -64,12 +65,10 @@ class ExactlyOnceProducer:
         self._properties = {
             **commit_properties(settings),
             "error_cb": self._on_error,
+            "logger": ClientLog(on_broken=self._suspect),
             # Else a connection that broke would not be told of.
             "log.connection.close": True,
         }
-        self._properties["logger"] = _ListeningLog(
-            self._properties["logger"], on_broken=self._suspect
-        )
         limit_ms = float(self._properties["socket.timeout.ms"])
         self._suspicious_seconds = SUSPICIOUS_SHARE * limit_ms / 1000
         self._group_metadata = group_metadata
@@ -194,23 +193,3 @@ class ExactlyOnceProducer:
         if not self._is_suspect:
             _LOG.info("producer_suspect", extra={"reason": reason})
         self._is_suspect = True
-
-
-class _ListeningLog:
-    """Hands on what the client logs, and hears of connections that broke.
-
-    A connection may break in the middle of a commit. The client repeats the request
-    that was lost that way and reports success, while the first copy of it may still
-    arrive and end the next commit in its place. Where it can go on by itself, the
-    client tells of that nowhere but in its log.
-    """
-
-    def __init__(self, log: logging.Logger, *, on_broken: Callable[[str], None]):
-        self._log = log
-        self._on_broken = on_broken
-
-    def log(self, level: int, message: str, facility: str, *rest: object) -> None:
-        """Receive a line as the client hands it over."""
-        if facility == "FAIL":
-            self._on_broken("broken_connection")
-        self._log.log(level, message, facility, *rest)

@@ -6,12 +6,15 @@ client has barriers of its own; the counts kept here are the evidence that they 
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Mapping
 
 from confluent_kafka import Message
 
 from worker.records import RecordBatch, TopicPartition
+
+_LOG = logging.getLogger(__name__)
 
 
 class Reading:
@@ -86,6 +89,7 @@ class Reading:
         fault = self._fault_of(place, offset)
         if fault:
             self.dropped[fault] += 1
+            _LOG.warning("record_dropped", extra={"reason": fault, "offset": offset})
         return fault is None
 
     def _fault_of(self, place: TopicPartition, offset: int) -> str | None:

@@ -87,6 +87,11 @@ class Worker:
                 while not self._stop.is_requested:
                     self.run_once()
                 self._take_last_snapshots()
+            except BrokerFailed:
+                if not self._stop.is_requested:
+                    raise
+                # It was to end anyway; the successor settles what is open.
+                _LOG.warning("stopped_without_broker")
             finally:
                 self._close()
 
