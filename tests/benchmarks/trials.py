@@ -114,7 +114,7 @@ class _Stack:
             process = self._closing.enter_context(
                 worker("bench", self._directory, self._settings)
             )
-        process.await_start()
+        process.await_start(lambda: None)
         return process
 
     def verify(self) -> None:
