@@ -327,7 +327,7 @@ def test_at_least_once_commits_no_offset_of_an_output_that_was_refused(
 def test_an_offset_that_cannot_be_fetched_ends_the_process_by_name(
     bench: Bench,
 ) -> None:
-    bench.cluster.fail(Api.FETCH, E.OFFSET_OUT_OF_RANGE)
+    bench.cluster.fail(Api.FETCH, *[E.OFFSET_OUT_OF_RANGE] * 5)
 
     with pytest.raises(StateUnusable, match="at in/0 offset"):
         poll_for(bench.consumer, seconds=20)

@@ -410,3 +410,30 @@ def test_lag_and_state_are_measured_every_second() -> None:
     assert value(catalogue.KAFKA_LAG, INPUT, "0") > 0
     assert value(catalogue.RESTORE_REMAINING, INPUT, "0") == 0
     assert value(catalogue.STATE_EVENTS, INPUT, "0") == 1
+
+
+def test_a_broker_that_fails_while_stopping_is_not_the_worker_s_failure() -> None:
+    bench = new_bench()
+    bench.write(b"a")
+
+    def stop_and_fail() -> None:
+        bench.stop.request()
+        raise BrokerFailed("no broker")
+
+    bench.producer.before_commit = stop_and_fail
+    bench.worker.run()
+
+    assert bench.worker.phase is Phase.STOPPED
+    assert bench.committed() == 0
+
+
+def test_a_broker_that_fails_otherwise_ends_the_worker() -> None:
+    bench = new_bench()
+    bench.write(b"a")
+
+    def fail() -> None:
+        raise BrokerFailed("no broker")
+
+    bench.producer.before_commit = fail
+    with pytest.raises(BrokerFailed):
+        bench.worker.run()
