@@ -15,7 +15,7 @@ from tests.faults.scene import Scene
 from tests.faults.table import render
 
 #: What other tests do not play already, and does not take long.
-SELECTED = ("broker", "rolling", "trimmed", "release", "giants", "aborts", "cut-late")
+SELECTED = ("broker", "trimmed", "release", "giants", "cut-late")
 
 BY_NAME = {fault.name: fault for fault in FAULTS}
 
