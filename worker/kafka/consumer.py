@@ -56,6 +56,7 @@ class KafkaConsumer:
         self._admin = AdminClient(common_properties(settings))
         self._reading = Reading()
         self._paused: set[TopicPartition] = set()
+        self._is_closing = False
         self._refused_since: float | None = None
         self.refusal_seconds = 30.0
 
@@ -74,7 +75,8 @@ class KafkaConsumer:
         """
 
         def assign(_: Consumer, partitions: list[VendorPartition]) -> None:
-            if partitions:
+            # A client that is closing answers no questions, and they would never end.
+            if partitions and not self._is_closing:
                 self._assign(_places(partitions), on_assigned)
 
         def revoke(_: Consumer, partitions: list[VendorPartition]) -> None:
@@ -190,6 +192,7 @@ class KafkaConsumer:
 
     def close(self) -> None:
         """Give the partitions back; a static member's slot is kept for a restart."""
+        self._is_closing = True
         self._vendor.close()
 
     def _take(self, max_records: int, timeout_seconds: float) -> list[Message]:
