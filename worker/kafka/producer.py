@@ -141,7 +141,11 @@ class ExactlyOnceProducer:
         if failed.action not in {Action.ABORT, Action.REPLACE}:
             raise failed.as_fatal() from failed
         _LOG.warning("commit_failed", extra={"reason": str(failed)})
-        if failed.action is Action.ABORT:
+        self._sender.begin()
+        if not self._sender.seconds_left():
+            # Told to stop, and late: the successor closes what is open.
+            self._suspect("left_open")
+        elif failed.action is Action.ABORT:
             self._abort()
         else:
             self._replace()
@@ -157,7 +161,8 @@ class ExactlyOnceProducer:
         sender = self._sender
         try:
             sender.flush(FLUSH_SECONDS)
-            sender.insist(Call.ABORT, sender.vendor.abort_transaction, ABORT_SECONDS)
+            limit = sender.seconds_left(ABORT_SECONDS)
+            sender.insist(Call.ABORT, sender.vendor.abort_transaction, limit)
         except Failed as failed:
             if failed.action is not Action.REPLACE:
                 raise failed.as_fatal() from failed

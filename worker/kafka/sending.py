@@ -5,6 +5,7 @@ Owns how long a call is repeated; what a failure means for a commit is its calle
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -70,6 +71,10 @@ class Sender:
         """Begin an attempt: all its calls together share one deadline."""
         self._began = time.monotonic()
 
+    def seconds_left(self, limit: float = math.inf) -> float:
+        """Return for how long the attempt may go on, at most so long; 0 at its end."""
+        return min(limit, max(0.0, self._deadline(self._began) - time.monotonic()))
+
     def produce(self, outputs: Sequence[Output]) -> None:
         """Queue the outputs in their order."""
         # By position: keywords cost a third more for each record.
@@ -92,7 +97,7 @@ class Sender:
             except KafkaException as error:
                 failed = _failed(call, error)
                 if failed.action is Action.REPEAT:
-                    if not self._is_late():
+                    if self.seconds_left():
                         continue
                     failed.action = _WHEN_OUT_OF_PATIENCE[call]
                 raise failed from error
@@ -105,14 +110,11 @@ class Sender:
 
     def flush(self, limit_seconds: float) -> bool:
         """Wait for what is on its way; False where some of it still is."""
-        return self._deliver(self.vendor.flush, limit_seconds) == 0
-
-    def _is_late(self) -> bool:
-        return time.monotonic() > self._deadline(self._began)
+        return self._deliver(self.vendor.flush, self.seconds_left(limit_seconds)) == 0
 
     def _make_room(self) -> None:
         """Wait until something of what is queued has been sent."""
-        if self._is_late():
+        if not self.seconds_left():
             full = KafkaError(KafkaError._QUEUE_FULL)
             raise Failed(Call.PRODUCE, Action.ABORT, full)
         self._deliver(self.vendor.poll, 0.01)

@@ -1,0 +1,59 @@
+"""A worker whose broker goes away, and comes back or does not."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.broker import KafkaBroker
+from tests.live import Stream, Traffic
+from worker.errors import ExitCode
+
+
+@pytest.fixture
+def stream(needs_kafka: None, models: Path, tmp_path: Path) -> Iterator[Stream]:
+    """A stream on a broker of its own, which may be killed."""
+    with KafkaBroker(tmp_path / "kafka") as broker:
+        made = Stream(
+            broker, "away", models, tmp_path, settings={"FRAUD_START": "earliest"}
+        )
+        made.create_topics()
+        yield made
+        made.close()
+
+
+def test_a_broker_that_is_killed_and_restarted_loses_and_repeats_nothing(
+    stream: Stream,
+) -> None:
+    traffic = Traffic(stream)
+    worker = stream.start()
+    with traffic.flowing(1000):
+        stream.await_answers(1000)
+        stream.kafka.kill()
+        stream.kafka.start()
+        stream.await_answers(traffic.count + 500)
+    stream.await_answers(traffic.count)
+
+    # By itself: the process is the one that was started.
+    assert worker.process.poll() is None
+    assert stream.answers() == Counter(stream.inputs())
+    stream.verify()
+
+    with traffic.flowing(1000):
+        stream.await_answers(traffic.count + 500)
+        stream.kafka.kill()
+        asked = time.monotonic()
+        code = worker.end()
+        took = time.monotonic() - asked
+        stream.kafka.start()
+
+    assert code == ExitCode.OK
+    assert took < 5
+    worker = stream.start()
+    stream.await_answers(len(stream.inputs()))
+    assert stream.answers() == Counter(stream.inputs())
+    stream.verify()
