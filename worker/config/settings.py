@@ -103,8 +103,8 @@ class Settings:
     commit_interval_seconds: float = setting(
         0.005,
         kinds.number(0, 10),
-        "How long the first record of a batch waits for company; more of it means "
-        "fewer commits and later scores.",
+        "Least time from one commit to the next; more of it means fewer commits and "
+        "later scores. A record that comes alone never waits.",
     )
     snapshot_interval_seconds: float = setting(
         60.0,

@@ -38,7 +38,7 @@ class KafkaConsumer:
     Parameters
     ----------
     delay_seconds
-        How long the first record of a batch waits for company.
+        Least time from one batch to the next: records that come meanwhile share it.
 
     Attributes
     ----------
@@ -58,6 +58,7 @@ class KafkaConsumer:
         self._paused: set[TopicPartition] = set()
         self._is_closing = False
         self._refused_since: float | None = None
+        self._taken_at = 0.0
         self.refusal_seconds = 30.0
 
     def subscribe(
@@ -198,13 +199,18 @@ class KafkaConsumer:
     def _take(self, max_records: int, timeout_seconds: float) -> list[Message]:
         consume = self._vendor.consume
         try:
-            messages = consume(max_records, self._delay_seconds)
+            # What came while the last batch was answered has waited for company.
+            waited = time.monotonic() - self._taken_at
+            messages = consume(max_records, max(0.0, self._delay_seconds - waited))
+            self._taken_at = time.monotonic()
             if messages or not timeout_seconds:
                 return messages
             first = self._vendor.poll(timeout_seconds)
             if first is None or max_records == 1:
                 return [] if first is None else [first]
-            return [first, *consume(max_records - 1, self._delay_seconds)]
+            # After such a silence nothing is waited for: it may be alone.
+            self._taken_at = time.monotonic()
+            return [first, *consume(max_records - 1, 0)]
         except KafkaException as error:
             # Whatever it was, records may have gone with it: never go on from here.
             raise fatal_for(notice_of(error.args[0]), error.args[0], "") from error
