@@ -31,6 +31,7 @@ def test_the_shipped_bundle_was_made_with_the_shipped_spec() -> None:
 
 
 def test_make_model_makes_the_version_in_use() -> None:
-    (version,) = re.findall(r"^MODEL := (.+)$", (ROOT / "Makefile").read_text(), re.M)
+    makefile = (ROOT / "Makefile").read_text()
+    (version,) = re.findall(r"^MODEL := (.+)$", makefile, re.MULTILINE)
 
     assert current_version(MODELS) == version
