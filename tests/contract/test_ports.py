@@ -249,6 +249,29 @@ def test_two_members_share_the_partitions_and_give_them_back(
     first.close()
 
 
+def test_a_member_that_leaves_without_partitions_is_not_waited_for(
+    world: World, group: str
+) -> None:
+    place = one_partition(world, group)
+    first, of_first = world.consumer(group, "a", place.topic), Listener()
+    idle, of_idle = world.consumer(group, "b", place.topic), Listener()
+    of_first.join(first)
+    poll_until(lambda: of_first.committed, (first, of_first))
+    of_idle.join(idle)
+    deadline = time.monotonic() + 1.5
+    while time.monotonic() < deadline:
+        of_first.poll(first)
+        of_idle.poll(idle)
+    idle.close()
+    first.close()
+    successor, of_successor = world.consumer(group, "c", place.topic), Listener()
+    of_successor.join(successor)
+    poll_until(lambda: of_successor.committed, (successor, of_successor))
+
+    assert list(of_successor.committed) == [place]
+    successor.close()
+
+
 def test_a_paused_partition_is_read_again_when_it_is_resumed(
     world: World, group: str
 ) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from worker.errors import BrokerFailed, CommitAborted
 from worker.kafka import questions
 from worker.kafka.config import ClientSettings, common_properties, consumer_properties
 from worker.kafka.faults import Notice, fatal_for, notice_of
+from worker.kafka.partitions import places_of, vendor_offsets, vendor_partitions
 from worker.kafka.reader import removed_until
 from worker.kafka.reading import Reading, place_of
 from worker.records import LogBounds, NextOffset, RecordBatch, TopicPartition
@@ -78,18 +79,16 @@ class KafkaConsumer:
         def assign(_: Consumer, partitions: list[VendorPartition]) -> None:
             # A client that is closing answers no questions, and they would never end.
             if partitions and not self._is_closing:
-                self._assign(_places(partitions), on_assigned)
+                self._assign(places_of(partitions), on_assigned)
 
-        def revoke(_: Consumer, partitions: list[VendorPartition]) -> None:
-            if partitions:
-                self._let_go(_places(partitions), on_revoked)
-
-        def lose(_: Consumer, partitions: list[VendorPartition]) -> None:
-            if partitions:
-                self._let_go(_places(partitions), on_lost)
+        def gone(on_gone: Gone) -> Callable[[Consumer, list[VendorPartition]], None]:
+            return lambda _, places: self._let_go(places_of(places), on_gone)
 
         self._vendor.subscribe(
-            self._topics, on_assign=assign, on_revoke=revoke, on_lost=lose
+            self._topics,
+            on_assign=assign,
+            on_revoke=gone(on_revoked),
+            on_lost=gone(on_lost),
         )
 
     def poll(self, max_records: int, timeout_seconds: float) -> RecordBatch:
@@ -158,7 +157,7 @@ class KafkaConsumer:
         """Stop reading those of the partitions that are ours; keeps them assigned."""
         ours = [place for place in places if place in self._reading]
         if ours:
-            self._vendor.pause(_vendors(ours))
+            self._vendor.pause(vendor_partitions(ours))
             self._paused.update(ours)
 
     def resume(self, places: Collection[TopicPartition]) -> None:
@@ -166,7 +165,7 @@ class KafkaConsumer:
         ours = [place for place in places if place in self._paused]
         self._paused.difference_update(ours)
         if ours:
-            self._vendor.resume(_vendors(ours))
+            self._vendor.resume(vendor_partitions(ours))
 
     def commit(self, next_offsets: Mapping[TopicPartition, NextOffset]) -> None:
         """Commit offsets apart from any record; raises the client's own error."""
@@ -194,6 +193,10 @@ class KafkaConsumer:
     def close(self) -> None:
         """Give the partitions back; a static member's slot is kept for a restart."""
         self._is_closing = True
+        if not self._settings.is_static:
+            # Else the client leaves without a word while it has no partitions yet, and
+            # the group waits for it until its session ends.
+            self._vendor.unsubscribe()
         self._vendor.close()
 
     def _take(self, max_records: int, timeout_seconds: float) -> list[Message]:
@@ -260,43 +263,25 @@ class KafkaConsumer:
         self._reading.begin(starts)
         # Only these: a partition that is resumed is fetched up to a second later.
         if self._reading.returned:
-            self._vendor.pause(_vendors(self._reading.returned))
+            self._vendor.pause(vendor_partitions(self._reading.returned))
 
     def _let_go(self, places: list[TopicPartition], on_gone: Gone) -> None:
+        if not places:
+            return
         on_gone(places)
         # The client remembers a pause beyond the assignment: a partition that came
         # back would never be read.
-        self._vendor.resume(_vendors(places))
-        self._vendor.incremental_unassign(_vendors(places))
+        self._vendor.resume(vendor_partitions(places))
+        self._vendor.incremental_unassign(vendor_partitions(places))
         self._reading.end(places)
         self._paused.difference_update(places)
 
     def _end_poll(self) -> None:
         returned = self._reading.returned - self._paused
         if returned:
-            self._vendor.resume(_vendors(returned))
+            self._vendor.resume(vendor_partitions(returned))
         self._reading.end_poll()
-
-
-def vendor_offsets(
-    next_offsets: Mapping[TopicPartition, NextOffset],
-) -> list[VendorPartition]:
-    """Return next offsets as the client takes them."""
-    return [
-        VendorPartition(
-            place.topic, place.partition, following.offset, following.metadata
-        )
-        for place, following in next_offsets.items()
-    ]
 
 
 def _where(message: Message) -> str:
     return f" at {message.topic()}/{message.partition()} offset {message.offset()}"
-
-
-def _places(partitions: Iterable[VendorPartition]) -> list[TopicPartition]:
-    return [TopicPartition(p.topic, p.partition) for p in partitions]
-
-
-def _vendors(places: Iterable[TopicPartition]) -> list[VendorPartition]:
-    return [VendorPartition(*place) for place in places]

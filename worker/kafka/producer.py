@@ -17,8 +17,8 @@ from confluent_kafka import KafkaError
 from worker.errors import CommitAborted, CommitUnknown
 from worker.kafka.client_log import ClientLog
 from worker.kafka.config import ClientSettings, commit_properties
-from worker.kafka.consumer import vendor_offsets
 from worker.kafka.faults import Action, Call
+from worker.kafka.partitions import vendor_offsets
 from worker.kafka.sending import SLICE_SECONDS, Deadline, Failed, Sender
 from worker.records import NextOffset, Output, TopicPartition
 

@@ -12,8 +12,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from worker.errors import BrokerFailed
 from worker.kafka import questions
 from worker.kafka.config import ClientSettings, outsider_properties
-from worker.kafka.consumer import vendor_offsets
 from worker.kafka.faults import Action, Call, action_for
+from worker.kafka.partitions import vendor_offsets
 from worker.records import NextOffset, TopicPartition
 
 #: How long the broker may take to accept the commits, seconds.
