@@ -8,7 +8,7 @@ import sys
 from tests.conftest import ROOT
 from tests.waiting import wait_until
 from worker.errors import ExitCode
-from worker.loop.watchdog import Watchdog
+from worker.loop.watchdog import GRACE_SECONDS, Watchdog
 
 
 def test_a_call_that_does_not_return_is_reported_by_name() -> None:
@@ -32,8 +32,36 @@ def test_calls_that_return_in_time_are_left_alone() -> None:
     assert expired == []
 
 
+def test_a_call_that_keeps_a_worker_from_stopping_is_left_where_it_hangs() -> None:
+    overdue: list[str] = []
+    late = iter([-1.0, GRACE_SECONDS - 0.1, *[GRACE_SECONDS + 0.1] * 1000])
+    with (
+        Watchdog(
+            0.8, lambda: next(late), on_expired=_refuse, on_overdue=overdue.append
+        ) as watchdog,
+        watchdog.watching("a commit"),
+    ):
+        wait_until(lambda: overdue, what="the watchdog")
+
+    assert set(overdue) == {"a commit"}
+
+
+def test_a_process_that_was_told_to_stop_ends_with_code_0() -> None:
+    done = _run("""
+import logging, threading
+from worker.loop.watchdog import Watchdog
+
+logging.basicConfig()
+with Watchdog(60, lambda: 5.0) as watchdog, watchdog.watching("a commit"):
+    threading.Event().wait()
+""")
+
+    assert done.returncode == ExitCode.OK
+    assert "stopped_without_broker" in done.stderr
+
+
 def test_the_process_ends_with_code_8_and_the_stack_of_what_hung() -> None:
-    program = """
+    done = _run("""
 import threading
 from worker.loop.watchdog import Watchdog
 
@@ -42,8 +70,19 @@ def hang_here():
 
 with Watchdog(0.1) as watchdog, watchdog.watching("a commit"):
     hang_here()
-"""
-    done = subprocess.run(
+""")
+
+    assert done.returncode == ExitCode.WATCHDOG
+    assert "a commit did not return" in done.stderr
+    assert "hang_here" in done.stderr
+
+
+def _refuse(what: str) -> None:
+    raise AssertionError(what)
+
+
+def _run(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
         capture_output=True,
@@ -51,7 +90,3 @@ with Watchdog(0.1) as watchdog, watchdog.watching("a commit"):
         check=False,
         timeout=60,
     )
-
-    assert done.returncode == ExitCode.WATCHDOG
-    assert "a commit did not return" in done.stderr
-    assert "hang_here" in done.stderr

@@ -43,7 +43,11 @@ class Stop:
     @property
     def is_overdue(self) -> bool:
         """Whether the time for ending in good order is over as well."""
-        return self.clock() > self._end_by
+        return self.overdue_seconds() > 0
+
+    def overdue_seconds(self) -> float:
+        """Return since when that time is over; negative before."""
+        return self.clock() - self._end_by
 
     def wait(self, seconds: float) -> bool:
         """Wait for the wish; True if it came."""

@@ -59,7 +59,7 @@ class Worker:
         self._stop = stop
         self._limits = limits
         self._clock = stop.clock
-        self._watchdog = Watchdog(limits.commit_seconds)
+        self._watchdog = Watchdog(limits.commit_seconds, stop.overdue_seconds)
         self._assignment = Assignment(consumer, restoring)
         self._snapshots = restoring.snapshots
         self._backlog = Backlog()
@@ -118,7 +118,8 @@ class Worker:
 
     def _poll(self, seconds: float) -> RecordBatch:
         self._report.polling()
-        records = self._consumer.poll(self._limits.max_batch, seconds)
+        with self._watchdog.watching("a poll"):
+            records = self._consumer.poll(self._limits.max_batch, seconds)
         self._report.polled()
         if self.phase is Phase.STARTING and self._assignment.partitions:
             self._enter(Phase.RUNNING)
@@ -292,8 +293,9 @@ class Worker:
     def _close(self) -> None:
         """Leave in an order in which nothing can be lost: first stop consuming."""
         self._enter(Phase.STOPPING)
-        try:
-            self._consumer.close()
-        finally:
-            self._producer.close()
-            self._enter(Phase.STOPPED)
+        with self._watchdog.watching("leaving the group"):
+            try:
+                self._consumer.close()
+            finally:
+                self._producer.close()
+        self._enter(Phase.STOPPED)
