@@ -6,7 +6,7 @@ import re
 import time
 from dataclasses import dataclass, field
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 _ID = re.compile(rb'"transaction_id":"(\d+)"')
 
@@ -52,10 +52,7 @@ class ScoresReader:
         arrivals = Arrivals()
         waiting_since = time.time()
         while len(arrivals.numbers) < count:
-            first = self._consumer.poll(0.1)
-            messages = (
-                [] if first is None else [first, *self._consumer.consume(5000, 0)]
-            )
+            messages = self._poll()
             now = time.time()
             if messages:
                 waiting_since = now
@@ -67,6 +64,32 @@ class ScoresReader:
                     arrivals.numbers.append(int(found[1]))
                     arrivals.times.append(now)
         return arrivals
+
+    def read_until(self, moment: float) -> None:
+        """Read whatever comes up to a moment, in seconds since 1970."""
+        while time.time() < moment:
+            self._poll()
+
+    def read_made_since(self, moment: float) -> float:
+        """Read up to a score made at or after a moment; return when it came.
+
+        A record bears the time at which the worker made it.
+
+        Raises
+        ------
+        TimeoutError
+            None came for a long time.
+        """
+        while time.time() < moment + _PATIENCE_SECONDS:
+            messages = self._poll()
+            now = time.time()
+            if any(message.timestamp()[1] > moment * 1000 for message in messages):
+                return now
+        raise TimeoutError("no new score came")
+
+    def _poll(self) -> list[Message]:
+        first = self._consumer.poll(0.1)
+        return [] if first is None else [first, *self._consumer.consume(5000, 0)]
 
     def close(self) -> None:
         """Close the client."""

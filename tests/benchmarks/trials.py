@@ -1,26 +1,33 @@
-"""One trial: a broker, a worker on a core of its own, payments, and its figures."""
+"""Trials on a real broker: what is drained, replayed, awaited, and how soon.
+
+Each has a fresh broker, and a worker on a core of its own where there are several; it
+ends with an audit of the whole stream.
+"""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+import random
+import signal
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 
-from demo.broker import KafkaBroker
-from demo.programs import command, environment
-from demo.workers import WorkerProcess, worker
 from tests.benchmarks.arrivals import Arrivals, ScoresReader
-from tests.benchmarks.workload import ROOT, Workload
+from tests.benchmarks.stack import (
+    PARTITIONS,
+    Stack,
+    cpu_seconds,
+    fresh_stack,
+    resident_bytes,
+)
+from tests.benchmarks.workload import Workload
 
-PARTITIONS = 4
-_TOPICS = {"transactions": PARTITIONS, "scores": PARTITIONS, "dead-letters": PARTITIONS}
+Figures = dict[str, float]
 
 #: Payments that come before those whose latency is measured.
 _WARM_UP = 3000
@@ -28,65 +35,122 @@ _WARM_UP = 3000
 #: Measured latencies begin so long after the first scheduled payment.
 _SETTLE_SECONDS = 2.0
 
-_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+#: Payments a second while the worker is killed.
+_CRASH_RATE = 2000
+
+#: Between a first score after a crash and the next crash, seconds: at least, at most.
+_CRASH_PAUSE_SECONDS = (1.0, 3.0)
+
+#: Nothing takes longer, seconds.
+_PATIENCE_SECONDS = 90.0
+
+_LOOK_SECONDS = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What one trial has measured, by the names of the figures."""
-
-    figures: dict[str, float]
-
-
-def drain(workload: Workload, directory: Path) -> Trial:
-    """Let a worker score a topic that is already full."""
-    with _stack(workload, directory) as stack:
-        _send(stack, workload, 0, workload.count)
-        process = stack.start_worker()
+def drain(workload: Workload, directory: Path) -> Figures:
+    """Let a worker score a topic that is already full; then let another replay it."""
+    with fresh_stack(workload, directory) as stack:
+        stack.send(0, workload.count)
+        # Without snapshots the next worker has nothing but the log.
+        process = stack.spawn_worker(FRAUD_SNAPSHOT_INTERVAL_SECONDS="0")
+        process.await_start(lambda: None)
         reader = ScoresReader(stack.servers, PARTITIONS)
         first = reader.read(1)
-        before, began = _cpu_seconds(process.pid), first.times[0]
+        before, began = cpu_seconds(process.pid), first.times[0]
         rest = reader.read(workload.count - len(first.numbers))
-        cpu = _cpu_seconds(process.pid) - before
-        resident = _resident_bytes(process.pid)
+        cpu = cpu_seconds(process.pid) - before
+        resident = resident_bytes(process.pid)
         reader.close()
+        process.stop()
+        replayed = _replay(stack, workload.count)
         stack.verify()
     scored = len(rest.numbers)
-    return Trial(
-        {
-            "drain_events_per_second": scored / (rest.times[-1] - began),
-            "drain_cpu_microseconds_per_event": cpu / scored * 1e6,
-            "resident_megabytes": resident / 1e6,
-        }
-    )
+    return {
+        "drain_events_per_second": scored / (rest.times[-1] - began),
+        "drain_cpu_microseconds_per_event": cpu / scored * 1e6,
+        "resident_megabytes": resident / 1e6,
+        **replayed,
+    }
 
 
-def latency(workload: Workload, directory: Path, rate: int, seconds: float) -> Trial:
+def _replay(stack: Stack, count: int) -> Figures:
+    """Time a worker from the assignment to where all is folded that was answered."""
+    process = stack.spawn_worker(FRAUD_SNAPSHOT_INTERVAL_SECONDS="0")
+    _await(lambda: len(stack.logged("partition_assigned")) == 2 * PARTITIONS)
+    before = cpu_seconds(process.pid)
+    _await(lambda: len(stack.logged("partition_live")) == 2 * PARTITIONS)
+    cpu = cpu_seconds(process.pid) - before
+    process.stop()
+    assigned = stack.logged("partition_assigned")[PARTITIONS:]
+    folded = sum(facts["offset"] - facts["replay_from"] for facts in assigned)
+    live = stack.logged("partition_live")[PARTITIONS:]
+    seconds = max(map(_moment, live)) - max(map(_moment, assigned))
+    # Offsets count the markers of the broker too, but there are none on the input.
+    assert folded == count, f"{folded} of {count} payments were replayed"
+    return {
+        "replay_events_per_second": folded / seconds,
+        "replay_cpu_microseconds_per_event": cpu / folded * 1e6,
+    }
+
+
+def latency(workload: Workload, directory: Path, rate: int, seconds: float) -> Figures:
     """Send at scheduled times; time from there to a reader of committed records."""
     last = min(workload.count, _WARM_UP + int(rate * seconds))
-    with _stack(workload, directory) as stack:
+    with fresh_stack(workload, directory) as stack:
         process = stack.start_worker()
         reader = ScoresReader(stack.servers, PARTITIONS)
-        _send(stack, workload, 0, _WARM_UP)
+        stack.send(0, _WARM_UP)
         reader.read(_WARM_UP)
         start = time.time() + 2.0
-        before = _cpu_seconds(process.pid)
-        with _sending(stack, workload, _WARM_UP, last, rate=rate, start=start):
+        before = cpu_seconds(process.pid)
+        with stack.sending(_WARM_UP, last, rate=rate, start=start):
             arrivals = reader.read(last - _WARM_UP)
-        cpu = _cpu_seconds(process.pid) - before
+        cpu = cpu_seconds(process.pid) - before
         reader.close()
         stack.verify()
     waits_ms = _latencies_ms(arrivals, start, rate)
     p50, p99, p999 = np.percentile(waits_ms, [50, 99, 99.9]).tolist()
     name = f"event_to_score_milliseconds_at_{rate}_per_second"
-    return Trial(
-        {
-            f"{name}_p50": p50,
-            f"{name}_p99": p99,
-            f"{name}_p99_9": p999,
-            f"cpu_cores_at_{rate}_per_second": cpu / (arrivals.times[-1] - start + 2.0),
-        }
-    )
+    return {
+        f"{name}_p50": p50,
+        f"{name}_p99": p99,
+        f"{name}_p99_9": p999,
+        f"cpu_cores_at_{rate}_per_second": cpu / (arrivals.times[-1] - start + 2.0),
+    }
+
+
+def crash(workload: Workload, directory: Path, crashes: int) -> Figures:
+    """Kill the worker at random moments; time its successor to its first score.
+
+    From the start of the successor, which is at once, to the moment at which a reader
+    of committed records holds a score that it made: imports, the replay and the
+    settling of what the dead one left open included.
+    """
+    moments = random.Random(0)
+    seconds = []
+    with fresh_stack(workload, directory) as stack:
+        process = stack.start_worker()
+        reader = ScoresReader(stack.servers, PARTITIONS)
+        start = time.time() + 1.0
+        with stack.sending(0, workload.count, rate=_CRASH_RATE, start=start) as sender:
+            reader.read_made_since(start)
+            for _ in range(crashes):
+                reader.read_until(time.time() + moments.uniform(*_CRASH_PAUSE_SECONDS))
+                os.kill(process.pid, signal.SIGKILL)
+                killed_at = time.time()
+                process = stack.spawn_worker()
+                seconds.append(reader.read_made_since(killed_at) - killed_at)
+            if sender.poll() is not None:
+                raise RuntimeError("too few payments for so many crashes: --events")
+            sender.terminate()
+            reader.read_until(time.time() + _SETTLE_SECONDS)
+        reader.close()
+        stack.verify()
+    return {
+        "first_score_after_kill_seconds_median": median(seconds),
+        "first_score_after_kill_seconds_least": min(seconds),
+        "first_score_after_kill_seconds_greatest": max(seconds),
+    }
 
 
 def _latencies_ms(arrivals: Arrivals, start: float, rate: int) -> np.ndarray:
@@ -95,89 +159,13 @@ def _latencies_ms(arrivals: Arrivals, start: float, rate: int) -> np.ndarray:
     return waits_ms[due >= start + _SETTLE_SECONDS]
 
 
-class _Stack:
-    """A fresh broker, and the worker of a trial."""
-
-    def __init__(self, workload: Workload, directory: Path, closing: ExitStack):
-        self._closing = closing
-        self._directory = directory
-        broker = KafkaBroker(directory / "kafka", topics=_TOPICS)
-        self.servers = closing.enter_context(broker).bootstrap_servers
-        self._settings = {
-            "FRAUD_BOOTSTRAP_SERVERS": self.servers,
-            "FRAUD_MODELS_DIR": str(workload.models),
-        }
-
-    def start_worker(self) -> WorkerProcess:
-        """Start a worker on the last core; everything else stays on the others."""
-        with _affinity({max(os.sched_getaffinity(0)) + 1}):
-            process = self._closing.enter_context(
-                worker("bench", self._directory, self._settings)
-            )
-        process.await_start(lambda: None)
-        return process
-
-    def verify(self) -> None:
-        """Audit the stream by the worker's own command; raises if it is not right."""
-        settings = environment(self._settings)
-        subprocess.run(
-            command("fraud-worker", "verify"),
-            env=settings,
-            check=True,
-            stdout=sys.stderr,
-        )
+def _moment(facts: dict[str, str]) -> float:
+    return datetime.fromisoformat(facts["time"]).timestamp()
 
 
-@contextmanager
-def _stack(workload: Workload, directory: Path) -> Iterator[_Stack]:
-    directory.mkdir()
-    with ExitStack() as closing:
-        yield _Stack(workload, directory, closing)
-
-
-def reserve_core() -> None:
-    """Keep this process and its children off the last core, where there are several."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) > 1:
-        os.sched_setaffinity(0, cores[:-1])
-
-
-@contextmanager
-def _affinity(cores: set[int]) -> Iterator[None]:
-    """Let children that are started within be born on these cores, if they exist."""
-    before = os.sched_getaffinity(0)
-    if max(cores) < (os.cpu_count() or 1):
-        os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
-@contextmanager
-def _sending(
-    stack: _Stack, workload: Workload, first: int, last: int, *, rate: int, start: float
-) -> Iterator[None]:
-    arguments = [stack.servers, str(workload.messages), str(first), str(last)]
-    program = [sys.executable, "-m", "tests.benchmarks.load"]
-    argv = [*program, *arguments, str(rate), str(start)]
-    with subprocess.Popen(argv, cwd=ROOT) as process:
-        yield
-        if process.wait():
-            raise RuntimeError("the payments could not be sent")
-
-
-def _send(stack: _Stack, workload: Workload, first: int, last: int) -> None:
-    with _sending(stack, workload, first, last, rate=0, start=0.0):
-        pass
-
-
-def _cpu_seconds(pid: int) -> float:
-    """Processor time of a process, its threads included."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
-
-
-def _resident_bytes(pid: int) -> int:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+def _await(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the worker did not get that far; see its log")
+        time.sleep(_LOOK_SECONDS)

@@ -44,9 +44,14 @@ class Workload:
     count: int
 
 
+def bench_spec() -> Spec:
+    """Return the spec of all benchmarks: ten features, six of them windows."""
+    return Spec.from_toml(_SPEC.read_text(encoding="utf-8"))
+
+
 def make_workload(directory: Path, count: int) -> Workload:
     """Write payments, and the bundle that scores them."""
-    spec = Spec.from_toml(_SPEC.read_text(encoding="utf-8"))
+    spec = bench_spec()
     source, path = _payments(directory)
     events = read_dataset(path, spec).events
     events = events.take(slice(0, count))
