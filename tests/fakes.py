@@ -134,7 +134,10 @@ class InMemoryBroker:
                 group.owner[place] = target
                 group.members[target].events.append(("assign", [place]))
             elif owner != target:
-                group.members[owner].events.append(("revoke", [place]))
+                event: Event = ("revoke", [place])
+                events = group.members[owner].events
+                if event not in events:
+                    events.append(event)
 
     def take_away(self, member: FakeConsumer, places: Sequence[TopicPartition]) -> None:
         """Expire a member's session for partitions that come straight back to it."""
@@ -155,6 +158,7 @@ class FakeConsumer:
         self.events: deque[Event] = deque()
         self.paused: set[TopicPartition] = set()
         self.polls: list[float] = []
+        self._assigned: set[TopicPartition] = set()
         self._next: dict[TopicPartition, int] = {}
         self._on_assigned: Assigned
         self._on_gone: dict[str, Gone] = {}
@@ -174,6 +178,10 @@ class FakeConsumer:
         for place in sorted(self._next.keys() - self.paused):
             self._read(place, batch, max_records - len(batch))
         return batch
+
+    def start(self, starts: Mapping[TopicPartition, int]) -> None:
+        assert starts.keys() <= self._assigned - self._next.keys()
+        self._next.update(starts)
 
     def committed(
         self, places: Sequence[TopicPartition]
@@ -222,8 +230,8 @@ class FakeConsumer:
         self.paused.difference_update(places)
 
     def close(self) -> None:
-        if self._next:
-            self._let_go("revoke", list(self._next))
+        if self._assigned:
+            self._let_go("revoke", list(self._assigned))
         self.broker.leave(self)
 
     def owns(self, place: TopicPartition) -> bool:
@@ -255,7 +263,9 @@ class FakeConsumer:
         places: list[TopicPartition],
     ) -> None:
         if kind == "assign":
-            self._next.update(self._on_assigned(self.committed(places)))
+            starts = self._on_assigned(self.committed(places))
+            self._assigned.update(places)
+            self.start(starts)
             return
         self._let_go(kind, places)
         if kind == "revoke":
@@ -268,6 +278,7 @@ class FakeConsumer:
         self, kind: Literal["revoke", "lose"], places: list[TopicPartition]
     ) -> None:
         self._on_gone[kind](places)
+        self._assigned.difference_update(places)
         for place in places:
             self._next.pop(place, None)
         self.paused.difference_update(places)

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from tests.benchmarks.stack import cpu_seconds, resident_bytes
 from tests.benchmarks.workload import bench_spec
 from worker.features import FeatureTransform
-from worker.loop.snapshots import SnapshotPolicy, Snapshots, restore
+from worker.loop.snapshots import SnapshotPolicy, Snapshots
 from worker.pipeline import PartitionState
 from worker.records import Column, EventBatch, TopicPartition
 from worker.snapshots import SnapshotStore
+from worker.snapshots.reader import SLICE_EVENTS
 
 PLACE = TopicPartition("transactions", 0)
 
@@ -123,9 +124,10 @@ def restored(directory: Path, keys: int, per_key: int) -> dict[str, float]:
     policy, pid = _policy(directory), os.getpid()
     began, before = time.perf_counter(), cpu_seconds(pid)
     identity = policy.identity(PLACE, 0)
-    found = policy.store.newest_usable(PLACE, identity, committed=2**62)
-    assert found is not None
-    restore(state, found)
+    with next(policy.store.usable(PLACE, identity, range(2**62))) as found:
+        state.reserve(found.key_count, found.event_count)
+        for part in found.slices(SLICE_EVENTS):
+            state.take_in(part)
     seconds, cpu = time.perf_counter() - began, cpu_seconds(pid) - before
     assert state.key_count == keys
     assert state.event_count >= keys * per_key

@@ -22,7 +22,7 @@ from tests.waiting import wait_until
 from worker.errors import ExitCode
 from worker.kafka.admin import Cluster
 from worker.kafka.reader import LogReader, Span
-from worker.snapshots.file import SnapshotFileWriter, read_snapshot
+from worker.snapshots.file import SnapshotFileWriter, open_snapshot
 
 _DAY_MS = 86_400_000
 
@@ -50,12 +50,13 @@ def of_another_state(path: Path) -> None:
 
 
 def _forge(path: Path, **identity: str) -> None:
-    snapshot = read_snapshot(path)
+    with open_snapshot(path) as snapshot:
+        parts = list(snapshot.slices(max_events=10**9))
     other = msgspec.structs.replace(snapshot.header.identity, **identity)
     with path.open("wb") as file:
         header = msgspec.structs.replace(snapshot.header, identity=other)
         writer = SnapshotFileWriter(file, header)
-        for part in snapshot.slices:
+        for part in parts:
             writer.add(part, snapshot.complete_at)
         writer.finish()
 

@@ -12,7 +12,12 @@ import pytest
 from tests.transform_builders import Row, batch_of, everything
 from worker.features import FeatureState, FeatureTransform
 from worker.records import TopicPartition
-from worker.snapshots import SnapshotIdentity, SnapshotStore, SnapshotWriter
+from worker.snapshots import (
+    SnapshotIdentity,
+    SnapshotStore,
+    SnapshotWriter,
+    SoundSnapshot,
+)
 from worker.snapshots.store import KEPT
 
 SPEC = everything()
@@ -46,6 +51,11 @@ def take(store: SnapshotStore, count: int) -> Path:
     return store.path_of(PLACE, count)
 
 
+def newest(store: SnapshotStore, *, committed: int) -> SoundSnapshot:
+    """The one that a restart would take."""
+    return next(store.usable(PLACE, IDENTITY, range(committed + 1)))
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> SnapshotStore:
     return SnapshotStore(tmp_path)
@@ -57,14 +67,13 @@ def test_a_restored_state_continues_as_if_nothing_had_happened(
     take(store, 50)
     expected = TRANSFORM.transform(batch_of(rows_of(100))).X[50:]
 
-    snapshot = store.newest_usable(PLACE, IDENTITY, committed=50)
-
-    assert snapshot is not None
-    assert snapshot.header.watermark_ms is not None
-    state = TRANSFORM.new_state()
-    state.start_at(snapshot.header.watermark_ms)
-    for state_slice in snapshot.slices:
-        state.take_in(state_slice)
+    with newest(store, committed=50) as snapshot:
+        assert snapshot.header.watermark_ms is not None
+        state = TRANSFORM.new_state()
+        state.start_at(snapshot.header.watermark_ms)
+        state.reserve(snapshot.key_count, snapshot.event_count)
+        for state_slice in snapshot.slices(max_events=3):
+            state.take_in(state_slice)
     rows = TRANSFORM.transform(batch_of(rows_of(50, first=50)), state)
     assert expected.tobytes() == rows.X.tobytes()
 
@@ -73,10 +82,8 @@ def test_the_newest_one_at_or_before_the_commit_is_used(store: SnapshotStore) ->
     for count in (10, 20, 30):
         take(store, count)
 
-    snapshot = store.newest_usable(PLACE, IDENTITY, committed=25)
-
-    assert snapshot is not None
-    assert snapshot.header.next_offset == 20
+    with newest(store, committed=25) as snapshot:
+        assert snapshot.header.next_offset == 20
 
 
 def _flip(data: bytes) -> bytes:
@@ -92,13 +99,11 @@ def test_a_damaged_one_is_passed_over_for_an_older_one(
     store: SnapshotStore, damage: Callable[[bytes], bytes]
 ) -> None:
     take(store, 10)
-    newest = take(store, 20)
-    newest.write_bytes(damage(newest.read_bytes()))
+    path = take(store, 20)
+    path.write_bytes(damage(path.read_bytes()))
 
-    snapshot = store.newest_usable(PLACE, IDENTITY, committed=20)
-
-    assert snapshot is not None
-    assert snapshot.header.next_offset == 10
+    with newest(store, committed=20) as snapshot:
+        assert snapshot.header.next_offset == 10
 
 
 @pytest.mark.parametrize(
@@ -117,17 +122,17 @@ def test_one_of_another_log_or_state_is_never_used(
     take(store, 10)
     other = msgspec.structs.replace(IDENTITY, **change)
 
-    assert store.newest_usable(PLACE, other, committed=10) is None
+    assert list(store.usable(PLACE, other, range(11))) == []
 
 
 def test_one_beyond_the_commit_is_never_used(store: SnapshotStore) -> None:
     take(store, 10)
 
-    assert store.newest_usable(PLACE, IDENTITY, committed=9) is None
+    assert list(store.usable(PLACE, IDENTITY, range(10))) == []
 
 
 def test_without_any_there_is_none(store: SnapshotStore) -> None:
-    assert store.newest_usable(PLACE, IDENTITY, committed=9) is None
+    assert list(store.usable(PLACE, IDENTITY, range(10))) == []
 
 
 def test_old_ones_are_removed(store: SnapshotStore) -> None:

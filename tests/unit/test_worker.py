@@ -271,7 +271,7 @@ def test_a_partition_is_live_although_markers_end_its_log() -> None:
     begun(bench)
     bench.worker.run_once()
 
-    assert bench.worker._assignment.restoring == set()
+    assert not bench.worker._assignment.restoring
     assert bench.scores() == []
     bench.write(b"b")
     bench.worker.run_once()

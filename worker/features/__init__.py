@@ -6,6 +6,7 @@ Pure: numpy, numba and the standard library. Knows no broker, clock, metric or m
 from worker.features.digest import row_digests
 from worker.features.spec import Spec
 from worker.features.state import FeatureState, StateSlice
+from worker.features.transfer import event_counts
 from worker.features.transform import FeatureRows, FeatureTransform
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "FeatureTransform",
     "Spec",
     "StateSlice",
+    "event_counts",
     "row_digests",
 ]

@@ -221,6 +221,23 @@ class FeatureState:
         """Set the watermark of an empty state: that of the log where it begins."""
         self._scalars[layout.WATERMARK] = watermark_ms
 
+    def reserve(self, keys: int, events: int) -> None:
+        """Make room in an empty state, so that taking in need not copy what is there.
+
+        Rings are powers of two, hence up to twice their events; what is never touched
+        costs addresses and no memory.
+        """
+        rows = 2 * events + layout.MIN_CAPACITY * keys
+        if keys > len(self._meta):
+            self._meta = np.zeros((keys, self._meta.shape[1]), np.int64)
+        if rows > len(self._pool):
+            self._pool = np.empty((rows, self._pool.shape[1]), np.int64)
+        entries = len(self._table)
+        while entries < 2 * (keys + 1):
+            entries *= 2
+        if entries > len(self._table):
+            self._table = np.zeros(entries, np.int64)
+
     def _make_room(self, status: int) -> None:
         if status == layout.POOL_FULL:
             self._pool = _grown(self._pool, int(self._scalars[layout.POOL_USED]))

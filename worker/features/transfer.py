@@ -31,6 +31,12 @@ from worker.features.slots import find_slot, take_slot
 Ints = NDArray[np.int64]
 
 
+def event_counts(keys: Ints) -> Ints:
+    """Return how many events follow each key of a slice: (k,) int64 of (k, columns)."""
+    counts: Ints = keys[:, TAIL] - keys[:, HEAD]
+    return counts
+
+
 @njit(cache=True)
 def count_live(
     first: int, last: int, meta: Ints, pool: Ints, scalars: Ints

@@ -71,7 +71,7 @@ class KafkaConsumer:
         ----------
         on_assigned
             Receives what the group committed for each new partition, and returns the
-            offset at which reading starts.
+            offsets at which reading starts. Those left out wait for `start`.
         on_revoked, on_lost
             Receive partitions that move on, and partitions that moved on unnoticed.
         """
@@ -110,6 +110,17 @@ class KafkaConsumer:
             self._refused_since = None
         self._check_refusal()
         return batch
+
+    def start(self, starts: Mapping[TopicPartition, int]) -> None:
+        """Start reading partitions that `on_assigned` left out, between two polls.
+
+        A partition that the client does not know yet is fetched at once; one that was
+        paused would be fetched up to a second later.
+        """
+        self._vendor.incremental_assign(
+            [VendorPartition(*place, offset) for place, offset in starts.items()]
+        )
+        self._reading.begin(starts)
 
     def committed(
         self, places: Sequence[TopicPartition]
@@ -256,11 +267,9 @@ class KafkaConsumer:
 
     def _assign(self, places: list[TopicPartition], on_assigned: Assigned) -> None:
         starts = on_assigned(self.committed(places))
-        assert starts.keys() == set(places)
-        self._vendor.incremental_assign(
-            [VendorPartition(*place, starts[place]) for place in places]
-        )
-        self._reading.begin(starts)
+        assert starts.keys() <= set(places)
+        # Also where there are none, or the client would start all by itself.
+        self.start(starts)
         # Only these: a partition that is resumed is fetched up to a second later.
         if self._reading.returned:
             self._vendor.pause(vendor_partitions(self._reading.returned))
@@ -269,10 +278,11 @@ class KafkaConsumer:
         if not places:
             return
         on_gone(places)
+        read = [place for place in places if place in self._reading]
         # The client remembers a pause beyond the assignment: a partition that came
         # back would never be read.
-        self._vendor.resume(vendor_partitions(places))
-        self._vendor.incremental_unassign(vendor_partitions(places))
+        self._vendor.resume(vendor_partitions(read))
+        self._vendor.incremental_unassign(vendor_partitions(read))
         self._reading.end(places)
         self._paused.difference_update(places)
 

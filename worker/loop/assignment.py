@@ -1,5 +1,8 @@
 """The partitions in this worker's care: taken up, restored, given back.
 
+    taken up --(snapshots are there)--> loading --+--> replaying --> live
+        +-----------------------------------------+
+
 Owns the epochs. Knows nothing of commits; recovery decides where a fold starts, this
 asks the broker what recovery has to know.
 """
@@ -13,9 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from worker.features import FeatureState
+from worker.loop.loading import Asked, Loading, Progress, Restore, name_of
 from worker.loop.ports import Consumer
-from worker.loop.snapshots import Snapshots, restore
-from worker.pipeline import PartitionResult, PartitionState
+from worker.loop.snapshots import Snapshots, Wanted
+from worker.pipeline import BatchResult, PartitionResult, PartitionState
 from worker.records import NextOffset, TopicPartition
 from worker.recovery import (
     CommitMetadata,
@@ -24,7 +28,7 @@ from worker.recovery import (
     needed_since_ms,
     plan_start,
 )
-from worker.snapshots import Snapshot
+from worker.snapshots import SoundSnapshot
 
 _LOG = logging.getLogger(__name__)
 
@@ -54,87 +58,138 @@ class Restoring:
 class Assignment:
     """Partitions by place, each under the epoch of its assignment.
 
+    Parameters
+    ----------
+    clock
+        Monotonic seconds.
+
     Attributes
     ----------
     partitions
-        Those that are assigned now, with their state.
+        Those that are read now, with their state.
+    loading
+        Those that are filled from a snapshot before they are read.
     restoring
-        Those of them that have not yet reached their first offset to be answered.
+        Those of both that have not yet reached their first offset to be answered.
     """
 
-    def __init__(self, consumer: Consumer, restoring: Restoring):
+    def __init__(
+        self, consumer: Consumer, restoring: Restoring, clock: Callable[[], float]
+    ):
         self._consumer = consumer
         self._how = restoring
+        self._clock = clock
         self._epoch = 0
         self.partitions: dict[TopicPartition, PartitionState] = {}
-        self.restoring: set[TopicPartition] = set()
+        self.loading: dict[TopicPartition, Loading] = {}
+        self.restoring: dict[TopicPartition, Restore] = {}
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether anything is in our care."""
+        return bool(self.partitions or self.loading)
 
     def take_up(
         self, committed: Mapping[TopicPartition, NextOffset | None]
     ) -> dict[TopicPartition, int]:
         """Begin a new epoch for each partition; return where to start reading.
 
+        Those that may have a snapshot are not among them: `load` returns them later.
+
         Raises
         ------
         StateUnusable
             The log does not allow the right state to be built.
         """
-        found = self._snapshots(committed)
-        plans = self._plans(committed, found)
         self._epoch += 1
-        for place, plan in plans.items():
-            self.partitions[place] = self._begin(place, plan, found.get(place))
-            self.restoring.add(place)
-            _LOG.info("partition_assigned", extra=_facts(place, plan))
-        return {place: plan.replay_from for place, plan in plans.items()}
+        asked = self._ask(committed)
+        now = self._clock()
+        self.restoring.update({place: Restore(now, now) for place in asked})
+        self._begin_loading(asked)
+        return {
+            place: self._begin(of_place, None, self._how.new_state(place))
+            for place, of_place in asked.items()
+            if place not in self.loading
+        }
+
+    def load(self, seconds: float) -> dict[TopicPartition, int]:
+        """Fill states for that long; return where to start reading those now filled.
+
+        Raises
+        ------
+        StateUnusable
+            No snapshot was usable, and the log does not allow the right state either.
+        """
+        until = self._clock() + seconds
+        starts = {}
+        for place, loading in list(self.loading.items()):
+            if loading.go_on(until):
+                del self.loading[place]
+                starts[place] = self._begin(
+                    loading.asked, loading.snapshot, loading.state
+                )
+            if self._clock() >= until:
+                break
+        return starts
 
     def let_go(self, places: Sequence[TopicPartition]) -> None:
         """Forget partitions, and their state with them."""
         for place in places:
             self.partitions.pop(place, None)
-        self.restoring.difference_update(places)
+            self.restoring.pop(place, None)
+            loading = self.loading.pop(place, None)
+            if loading is not None:
+                loading.abandon()
 
     def is_current(self, place: TopicPartition, epoch: int) -> bool:
         """Whether the partition is still held under that assignment."""
         partition = self.partitions.get(place)
         return partition is not None and partition.epoch == epoch
 
-    def note_live(self) -> None:
-        """Note which partitions have been restored.
+    def note_folded(self, result: BatchResult) -> None:
+        """Count what was folded in silence."""
+        for place, restore in self.restoring.items():
+            part = result.parts.get(place)
+            restore.replayed += 0 if part is None else part.replayed
+
+    def note_live(self) -> list[float]:
+        """Note which partitions have been restored; return how long each took.
 
         The record before the first to be answered may never come, because markers
         take offsets too; the position passes them at the end of the log.
         """
         positions = self._consumer.positions()
+        took = []
         for place in list(self.restoring):
-            live_from = self.partitions[place].live_from
-            if positions.get(place, 0) >= live_from:
-                self.restoring.discard(place)
-                _LOG.info("partition_live", extra={**_name(place), "offset": live_from})
+            partition = self.partitions.get(place)
+            if partition and positions.get(place, 0) >= partition.live_from:
+                restore = self.restoring.pop(place)
+                took.append(self._clock() - restore.since)
+                _LOG.info("partition_live", extra=restore.facts(partition, took[-1]))
+        return took
 
-    def _snapshots(
+    def progress(
+        self, place: TopicPartition, positions: Mapping[TopicPartition, int]
+    ) -> Progress:
+        """Return how far a partition of ours is."""
+        loading = self.loading.get(place)
+        if loading is not None:
+            return loading.progress
+        partition = self.partitions[place]
+        read = positions.get(place, partition.next_offset)
+        return Progress(1.0, max(0, partition.live_from - read))
+
+    def tell_progress(self) -> None:
+        """Log now and then how far the partitions are that are not yet live."""
+        now, positions = self._clock(), self._consumer.positions()
+        for place, restore in self.restoring.items():
+            if restore.is_to_be_told(now):
+                facts = self.progress(place, positions)._asdict()
+                _LOG.info("restore_progress", extra={**name_of(place), **facts})
+
+    def _ask(
         self, committed: Mapping[TopicPartition, NextOffset | None]
-    ) -> dict[TopicPartition, Snapshot]:
-        """Load a snapshot for each partition that has a usable one."""
-        found: dict[TopicPartition, Snapshot] = {}
-        if self._how.snapshots is None:
-            return found
-        for place, offset in committed.items():
-            metadata = CommitMetadata.decode(offset.metadata, place) if offset else None
-            if offset is None or metadata is None:
-                continue
-            snapshot = self._how.snapshots.find(
-                place, metadata.fold_start, offset.offset
-            )
-            if snapshot is not None:
-                found[place] = snapshot
-        return found
-
-    def _plans(
-        self,
-        committed: Mapping[TopicPartition, NextOffset | None],
-        found: Mapping[TopicPartition, Snapshot],
-    ) -> dict[TopicPartition, StartPlan]:
+    ) -> dict[TopicPartition, Asked]:
         places, reach = list(committed), self._how.reach
         bounds = self._consumer.log_bounds(places)
         needed = self._consumer.offsets_at(
@@ -145,21 +200,43 @@ class Assignment:
             }
         )
         return {
-            place: plan_start(
-                place,
-                offset,
-                bounds[place],
-                first_needed=needed.get(place),
-                reach=reach,
-                cold_start=self._how.cold_start,
-                snapshot_offset=_offset_of(found.get(place)),
-            )
+            place: Asked(place, self._epoch, offset, bounds[place], needed.get(place))
             for place, offset in committed.items()
         }
 
+    def _begin_loading(self, asked: Mapping[TopicPartition, Asked]) -> None:
+        """Let the snapshots be read of each partition that has any."""
+        snapshots = self._how.snapshots
+        if snapshots is None:
+            return
+        wanted = {
+            place: found
+            for place, of_place in asked.items()
+            if snapshots.has_any(place) and (found := _wanted(of_place))
+        }
+        for place, read in zip(wanted, snapshots.read(wanted), strict=True):
+            self.loading[place] = Loading(
+                asked[place], read, new_state=self._how.new_state, clock=self._clock
+            )
+            _LOG.info("restore_started", extra=name_of(place))
+
     def _begin(
-        self, place: TopicPartition, plan: StartPlan, snapshot: Snapshot | None
-    ) -> PartitionState:
+        self, asked: Asked, snapshot: SoundSnapshot | None, state: FeatureState
+    ) -> int:
+        """Own a partition from now on; return where to start reading it."""
+        place = asked.place
+        at = None if snapshot is None else snapshot.header.next_offset
+        plan = plan_start(
+            place,
+            asked.committed,
+            asked.bounds,
+            first_needed=asked.first_needed,
+            reach=self._how.reach,
+            cold_start=self._how.cold_start,
+            snapshot_offset=at,
+        )
+        assert at is None or plan.replay_from == at, "a state of another offset"
+
         def remember(watermark_ms: int | None) -> str:
             return CommitMetadata(
                 watermark_ms,
@@ -168,25 +245,30 @@ class Assignment:
                 plan.incomplete_until_ms,
             ).encode()
 
-        state, folded_until = self._how.new_state(place), 0
-        if snapshot is not None and plan.replay_from == _offset_of(snapshot):
-            restore(state, snapshot)
-            folded_until = snapshot.complete_at
-        return PartitionState(
+        self.partitions[place] = PartitionState(
             place=place,
-            epoch=self._epoch,
+            epoch=asked.epoch,
             state=state,
             fold_start=plan.fold_start,
-            folded_until=folded_until,
+            folded_until=0 if snapshot is None else snapshot.complete_at,
             live_from=plan.live_from,
             next_offset=plan.replay_from,
             incomplete_until_ms=plan.incomplete_until_ms,
             remember=remember,
         )
+        _LOG.info("partition_assigned", extra=_facts(place, plan))
+        return plan.replay_from
 
 
-def _offset_of(snapshot: Snapshot | None) -> int | None:
-    return None if snapshot is None else snapshot.header.next_offset
+def _wanted(asked: Asked) -> Wanted | None:
+    """Return which snapshots a partition may start from; None if from none."""
+    committed = asked.committed
+    if committed is None:
+        return None
+    metadata = CommitMetadata.decode(committed.metadata, asked.place)
+    if metadata is None:
+        return None
+    return Wanted(metadata.fold_start, range(asked.bounds.start, committed.offset + 1))
 
 
 def offset_alone(partition: PartitionState) -> PartitionResult:
@@ -208,13 +290,9 @@ def offset_alone(partition: PartitionState) -> PartitionResult:
     )
 
 
-def _name(place: TopicPartition) -> dict[str, object]:
-    return {"topic": place.topic, "partition": place.partition}
-
-
 def _facts(place: TopicPartition, plan: StartPlan) -> dict[str, object]:
     return {
-        **_name(place),
+        **name_of(place),
         "offset": plan.live_from,
         "replay_from": plan.replay_from,
         "incomplete_until_ms": plan.incomplete_until_ms,

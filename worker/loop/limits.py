@@ -40,6 +40,11 @@ class Limits:
         away what the client has fetched.
     idle_commit_seconds
         Partitions without records are committed again this often: commits expire.
+    load_seconds, idle_load_seconds
+        How long states are filled from snapshots between two polls: while others are
+        answered meanwhile, and while there is nothing else to do.
+    load_poll_seconds
+        Longest wait for a first record meanwhile.
     commit_seconds
         After this long the watchdog ends the process: a commit with its own patience,
         an abort and a new producer takes less.
@@ -51,5 +56,8 @@ class Limits:
     pause_after_seconds: float = 1.0
     idle_commit_seconds: float = 3600.0
     measure_seconds: float = 1.0
+    load_seconds: float = 0.005
+    idle_load_seconds: float = 0.04
+    load_poll_seconds: float = 0.002
     commit_seconds: float = 120.0
     dead_letters: DeadLetterLimit = NO_DEAD_LETTER_LIMIT

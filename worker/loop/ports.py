@@ -29,7 +29,8 @@ class Consumer(Protocol):
         ----------
         on_assigned
             Receives what the group committed for each new partition, None where it
-            never did; returns the offset at which reading starts.
+            never did; returns the offsets at which reading starts. Those left out are
+            ours, too, and wait for `start`.
         on_revoked, on_lost
             Receive partitions that move on, and partitions that moved on unnoticed.
         """
@@ -41,6 +42,10 @@ class Consumer(Protocol):
         Waits for a first record at most as long as given. Nothing that was polled
         under an earlier assignment is among them.
         """
+        ...
+
+    def start(self, starts: Mapping[TopicPartition, int]) -> None:
+        """Start reading partitions that `on_assigned` left out, between two polls."""
         ...
 
     def committed(

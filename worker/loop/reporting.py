@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 from worker.loop.assignment import Assignment
 from worker.loop.ports import Consumer
@@ -62,6 +62,11 @@ class Report:
             self._newest_ms.pop(place, None)
         self._metrics.rebalanced(event, places)
 
+    def restored(self, seconds: Iterable[float]) -> None:
+        """Note how long partitions took from their assignment until they were live."""
+        for took in seconds:
+            self._metrics.restored(took)
+
     def measure_snapshots(
         self, snapshots: Snapshots, places: Collection[TopicPartition]
     ) -> None:
@@ -81,8 +86,10 @@ class Report:
             seconds = max(0.0, self._now() - newest_ms / 1000) if is_behind else 0.0
             self._metrics.set_lag(place, messages, seconds)
         positions = consumer.positions()
+        for place in (*assignment.partitions, *assignment.loading):
+            progress = assignment.progress(place, positions)
+            self._metrics.set_progress(place, progress.loaded_ratio)
+            self._metrics.set_restore(place, progress.offsets_left)
         for place, partition in assignment.partitions.items():
-            read = positions.get(place, partition.next_offset)
-            self._metrics.set_restore(place, max(0, partition.live_from - read))
             state = partition.state
             self._metrics.set_state(place, state.key_count, state.event_count)

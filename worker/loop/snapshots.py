@@ -7,22 +7,29 @@ the state is folded from the log.
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import (
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
-from worker.features import FeatureState
 from worker.pipeline import PartitionState
 from worker.records import TopicPartition
 from worker.snapshots import (
-    Snapshot,
+    Read,
+    ReadItem,
     SnapshotIdentity,
     SnapshotStore,
     SnapshotWriter,
+    read_in_thread,
+    read_items,
 )
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +63,28 @@ class SnapshotPolicy:
         )
 
 
+class Wanted(NamedTuple):
+    """Which snapshot of a partition may be used: its fold, and next offsets of it."""
+
+    fold_start: int
+    offsets: range
+
+
+#: Reads sources one after the other, beside the loop.
+Reading: TypeAlias = Callable[[Iterable[Generator[ReadItem]]], Sequence[Read]]
+
+
 class Snapshots:
     """The snapshots of the partitions that are assigned."""
 
     def __init__(
-        self, policy: SnapshotPolicy, clock: Callable[[], float] = time.monotonic
+        self,
+        policy: SnapshotPolicy,
+        clock: Callable[[], float] = time.monotonic,
+        read: Reading = read_in_thread,
     ):
         self._policy = policy
+        self._read = read
         self._clock = clock
         self._writer = SnapshotWriter(policy.store)
         self._begun_at: dict[TopicPartition, float] = {}
@@ -78,12 +100,22 @@ class Snapshots:
         finished = self._writer.finished.get(place)
         return None if finished is None else time.monotonic() - finished
 
-    def find(
-        self, place: TopicPartition, fold_start: int, committed: int
-    ) -> Snapshot | None:
-        """Return the snapshot from which a partition may start, if there is one."""
-        identity = self._policy.identity(place, fold_start)
-        return self._policy.store.newest_usable(place, identity, committed)
+    def has_any(self, place: TopicPartition) -> bool:
+        """Whether there may be one from which the partition can start."""
+        return self._policy.store.has_any(place)
+
+    def read(self, wanted: Mapping[TopicPartition, Wanted]) -> Sequence[Read]:
+        """Begin to read the snapshots that partitions may start from, in this order."""
+        policy = self._policy
+        return self._read(
+            read_items(
+                policy.store,
+                place,
+                policy.identity(place, of_place.fold_start),
+                of_place.offsets,
+            )
+            for place, of_place in wanted.items()
+        )
 
     def step(
         self,
@@ -154,22 +186,3 @@ class Snapshots:
             self._policy.identity(partition.place, partition.fold_start),
             partition.next_offset,
         )
-
-
-def restore(state: FeatureState, snapshot: Snapshot) -> None:
-    """Fill an empty state; records before the slices' offsets are passed over then."""
-    began = time.monotonic()
-    if snapshot.header.watermark_ms is not None:
-        state.start_at(snapshot.header.watermark_ms)
-    for state_slice in snapshot.slices:
-        state.take_in(state_slice)
-    _LOG.info(
-        "snapshot_loaded",
-        extra={
-            "partition": snapshot.header.identity.partition,
-            "offset": snapshot.header.next_offset,
-            "keys": state.key_count,
-            "events": state.event_count,
-            "seconds": round(time.monotonic() - began, 3),
-        },
-    )

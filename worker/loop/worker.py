@@ -9,20 +9,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from worker.errors import (
-    BrokerFailed,
-    CommitAborted,
-    CommitUnknown,
-    DeadLetterLimitExceeded,
-)
+from worker.errors import BrokerFailed, CommitAborted, CommitUnknown
 from worker.loop.assignment import Assignment, Restoring, offset_alone
 from worker.loop.backlog import Backlog
-from worker.loop.dead_letters import DeadLetterCounts
 from worker.loop.hold import Hold
 from worker.loop.limits import Limits
 from worker.loop.phase import Phase
 from worker.loop.ports import Consumer, Producer
 from worker.loop.reporting import Report
+from worker.loop.standing_still import StandingStill
 from worker.loop.stop import Stop
 from worker.loop.watchdog import Watchdog
 from worker.metrics import AbortReason, Rebalance
@@ -60,11 +55,10 @@ class Worker:
         self._limits = limits
         self._clock = stop.clock
         self._watchdog = Watchdog(limits.commit_seconds, stop.overdue_seconds)
-        self._assignment = Assignment(consumer, restoring)
+        self._assignment = Assignment(consumer, restoring, self._clock)
         self._snapshots = restoring.snapshots
         self._backlog = Backlog()
-        self._dead_letters = DeadLetterCounts(limits.dead_letters)
-        self._standing_still: set[TopicPartition] = set()
+        self._standing_still = StandingStill(consumer, limits.dead_letters)
         self._committed_at: dict[TopicPartition, float] = {}
         self._measured_at = self._clock()
         self.phase = Phase.STARTING
@@ -102,26 +96,30 @@ class Worker:
         2. decode, transform, score and encode it; state advances here, once
         3. commit outputs and next offsets together, as often as that takes
         4. stop partitions that are nearly all dead letters
-        5. copy a slice of a snapshot
+        5. copy a slice of a snapshot; fill states that are restored from one
         6. once a second: measure; now and then: commit idle partitions again
         """
         records = self._next_records()
         if len(records):
             result = self._pipeline.run(records, self._assignment.partitions)
-            self._check_dead_letters(self._commit(result))
+            self._assignment.note_folded(result)
+            self._standing_still.check(self._commit(result))
         self._keep_house()
 
     def _next_records(self) -> RecordBatch:
         if len(self._backlog):
             return self._backlog.take(self._limits.max_batch)
-        return self._poll(self._limits.poll_seconds)
+        limits, is_loading = self._limits, bool(self._assignment.loading)
+        return self._poll(
+            limits.load_poll_seconds if is_loading else limits.poll_seconds
+        )
 
     def _poll(self, seconds: float) -> RecordBatch:
         self._report.polling()
         with self._watchdog.watching("a poll"):
             records = self._consumer.poll(self._limits.max_batch, seconds)
         self._report.polled()
-        if self.phase is Phase.STARTING and self._assignment.partitions:
+        if self.phase is Phase.STARTING and self._assignment.is_begun:
             self._enter(Phase.RUNNING)
         return records
 
@@ -185,6 +183,7 @@ class Worker:
         if self.phase is not Phase.HOLDING:
             self._enter(Phase.HOLDING)
         self._backlog.add(self._poll(hold.next_wait()))
+        self._load()
         is_long = lasted > self._limits.pause_after_seconds
         if is_long or len(self._backlog) > self._limits.max_batch:
             new = self._assignment.partitions.keys() - hold.paused
@@ -195,7 +194,7 @@ class Worker:
     def _end_hold(self, hold: Hold) -> None:
         if hold.tries:
             self._enter(Phase.RUNNING)
-            self._consumer.resume(hold.paused - self._standing_still)
+            self._consumer.resume(hold.paused - self._standing_still.places)
             seconds = round(self._clock() - hold.since, 3)
             _LOG.info("hold_ended", extra={"seconds": seconds, "tries": hold.tries})
 
@@ -205,40 +204,34 @@ class Worker:
         ours = [p for p, epoch in epochs if self._assignment.is_current(p, epoch)]
         return result if len(ours) == len(result.parts) else result.only(ours)
 
-    def _check_dead_letters(self, result: BatchResult) -> None:
-        """Let partitions stand still that are over the limit."""
-        over = self._dead_letters.exceeded(result)
-        for place in over:
-            facts = {"topic": place.topic, "partition": place.partition}
-            _LOG.error("partition_stands_still", extra=facts)
-        self._consumer.pause(over)
-        self._standing_still.update(over)
-
     def _keep_house(self) -> None:
-        if self._assignment.restoring:
-            self._assignment.note_live()
-        if self._standing_still:
-            self._end_if_all_stand_still()
+        assignment = self._assignment
+        if assignment.restoring:
+            self._load()
+            self._report.restored(assignment.note_live())
+        self._standing_still.end_if_all(
+            assignment.partitions.keys() | assignment.loading.keys()
+        )
         if self._snapshots is not None:
-            assignment = self._assignment
             self._snapshots.step(assignment.partitions, assignment.restoring)
         now = self._clock()
         if now - self._measured_at >= self._limits.measure_seconds:
             self._measured_at = now
-            self._report.measure(self._consumer, self._assignment)
+            self._report.measure(self._consumer, assignment)
+            assignment.tell_progress()
             if self._snapshots is not None:
-                places = self._assignment.partitions
-                self._report.measure_snapshots(self._snapshots, places)
+                self._report.measure_snapshots(self._snapshots, assignment.partitions)
             self._commit_idle(before=now - self._limits.idle_commit_seconds)
 
-    def _end_if_all_stand_still(self) -> None:
-        partitions = self._assignment.partitions
-        if partitions and self._standing_still.issuperset(partitions):
-            names = ", ".join(f"{p.topic}/{p.partition}" for p in sorted(partitions))
-            raise DeadLetterLimitExceeded(
-                f"nearly every record of {names} is rejected. The dead letters say "
-                "why; mend what produces them, then start again."
-            )
+    def _load(self) -> None:
+        """Fill states from their snapshots for a moment; read on where one is full."""
+        assignment, limits = self._assignment, self._limits
+        is_idle = not assignment.partitions
+        starts = assignment.load(
+            limits.idle_load_seconds if is_idle else limits.load_seconds
+        )
+        if starts:
+            self._consumer.start(starts)
 
     def _commit_idle(self, *, before: float) -> None:
         """Commit again where nothing has been committed for long."""
@@ -254,8 +247,8 @@ class Worker:
         self, committed: Mapping[TopicPartition, NextOffset | None]
     ) -> Mapping[TopicPartition, int]:
         starts = self._assignment.take_up(committed)
-        self._committed_at.update(dict.fromkeys(starts, self._clock()))
-        self._report.moved(Rebalance.ASSIGNED, starts)
+        self._committed_at.update(dict.fromkeys(committed, self._clock()))
+        self._report.moved(Rebalance.ASSIGNED, committed)
         return starts
 
     def _on_revoked(self, places: Sequence[TopicPartition]) -> None:
@@ -270,8 +263,7 @@ class Worker:
         if self._snapshots is not None:
             self._snapshots.forget(places)
         self._backlog.drop(places)
-        self._dead_letters.forget(places)
-        self._standing_still.difference_update(places)
+        self._standing_still.forget(places)
         for place in places:
             self._committed_at.pop(place, None)
         self._report.moved(event, places)

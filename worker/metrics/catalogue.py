@@ -162,6 +162,18 @@ RESTORE_REMAINING = _gauge(
     *("topic", "partition"),
     unit="offsets",
 )
+RESTORE_PROGRESS = _gauge(
+    "restore_progress_ratio",
+    "Share of the partition's snapshot that is in memory; 1 once it is read on.",
+    *("topic", "partition"),
+    unit="ratio",
+)
+RESTORE_SECONDS = _histogram(
+    "restore_seconds",
+    "From the assignment of a partition to its first offset to be answered.",
+    unit="seconds",
+    edges=LATENCY_EDGES,
+)
 STATE_KEYS = _gauge(
     "state_keys", "Keys held in the state.", *("topic", "partition"), unit="keys"
 )

@@ -34,6 +34,7 @@ PARTITION_GAUGES = (
     names.KAFKA_CONSUMER_LAG,
     names.KAFKA_LAG,
     names.RESTORE_REMAINING,
+    names.RESTORE_PROGRESS,
     names.STATE_KEYS,
     names.STATE_EVENTS,
     names.SNAPSHOT_AGE,
@@ -156,6 +157,14 @@ class WorkerMetrics:
     def set_restore(self, place: TopicPartition, remaining: int) -> None:
         """Set how many offsets are still to be folded in silence."""
         self._set(names.RESTORE_REMAINING, place, remaining)
+
+    def set_progress(self, place: TopicPartition, ratio: float) -> None:
+        """Set how much of a partition's snapshot is in memory."""
+        self._set(names.RESTORE_PROGRESS, place, ratio)
+
+    def restored(self, seconds: float) -> None:
+        """Note that a partition is live, so long after its assignment."""
+        self.store.observe(names.RESTORE_SECONDS, seconds)
 
     def set_state(self, place: TopicPartition, keys: int, events: int) -> None:
         """Set what the state of a partition holds."""

@@ -1,13 +1,18 @@
 """Snapshots of states: written in slices beside the loop, verified when loaded."""
 
-from worker.snapshots.file import Snapshot, SnapshotIdentity, read_snapshot
+from worker.snapshots.file import SnapshotIdentity, SoundSnapshot
+from worker.snapshots.reader import Read, ReadEnd, ReadItem, read_in_thread, read_items
 from worker.snapshots.store import SnapshotStore
 from worker.snapshots.writer import SnapshotWriter
 
 __all__ = [
-    "Snapshot",
+    "Read",
+    "ReadEnd",
+    "ReadItem",
     "SnapshotIdentity",
     "SnapshotStore",
     "SnapshotWriter",
-    "read_snapshot",
+    "SoundSnapshot",
+    "read_in_thread",
+    "read_items",
 ]

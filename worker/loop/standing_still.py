@@ -1,0 +1,59 @@
+"""Partitions that stand still because nearly all of their records are rejected."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from worker.errors import DeadLetterLimitExceeded
+from worker.loop.dead_letters import DeadLetterCounts
+from worker.loop.limits import DeadLetterLimit
+from worker.loop.ports import Consumer
+from worker.pipeline import BatchResult
+from worker.records import TopicPartition
+
+_LOG = logging.getLogger(__name__)
+
+
+class StandingStill:
+    """Stops partitions that are over the limit; nothing but a move starts them again.
+
+    Attributes
+    ----------
+    places
+        Those that stand still.
+    """
+
+    def __init__(self, consumer: Consumer, limit: DeadLetterLimit):
+        self._consumer = consumer
+        self._counts = DeadLetterCounts(limit)
+        self.places: set[TopicPartition] = set()
+
+    def check(self, result: BatchResult) -> None:
+        """Let partitions stand still that are over the limit."""
+        over = self._counts.exceeded(result)
+        for place in over:
+            facts = {"topic": place.topic, "partition": place.partition}
+            _LOG.error("partition_stands_still", extra=facts)
+        self._consumer.pause(over)
+        self.places.update(over)
+
+    def forget(self, places: Collection[TopicPartition]) -> None:
+        """Start anew for partitions that come back."""
+        self._counts.forget(places)
+        self.places.difference_update(places)
+
+    def end_if_all(self, held: Collection[TopicPartition]) -> None:
+        """End the worker when nothing that it holds goes on.
+
+        Raises
+        ------
+        DeadLetterLimitExceeded
+            All of those partitions stand still.
+        """
+        if self.places and self.places.issuperset(held):
+            names = ", ".join(f"{p.topic}/{p.partition}" for p in sorted(held))
+            raise DeadLetterLimitExceeded(
+                f"nearly every record of {names} is rejected. The dead letters say "
+                "why; mend what produces them, then start again."
+            )
