@@ -116,6 +116,27 @@ def test_nothing_of_a_rejected_record_is_logged_or_measured(
     assert [secret for secret in SECRETS if secret in told] == []
 
 
+def test_each_reason_is_warned_of_once_and_by_the_place_of_its_first_record(
+    tmp_path: Path,
+) -> None:
+    stream = log_to("json")
+    worker, _, broker = real_worker(tmp_path)
+    for key, value in rejected_records().values():
+        for _ in range(2):
+            broker.append(PLACE, value, key=key, timestamp_ms=FIRST_MS)
+
+    with pytest.raises(DeadLetterLimitExceeded):
+        worker.run()
+
+    lines = map(json.loads, stream.getvalue().splitlines())
+    warned = [line for line in lines if line["event"] == "dead_letter"]
+    places = [(w["reason"], w["topic"], w["partition"], w["offset"]) for w in warned]
+    assert places == [
+        (reason, *PLACE, 2 * row) for row, reason in enumerate(rejected_records())
+    ]
+    assert {line["level"] for line in warned} == {"warning"}
+
+
 def real_worker(models_dir: Path) -> tuple[Worker, WorkerMetrics, Any]:
     """A worker with a model on the broker in memory, at its limit after 21 letters."""
     model = small_model(models_dir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Collection, Iterable
 
@@ -9,8 +10,10 @@ from worker.loop.assignment import Assignment
 from worker.loop.ports import Consumer
 from worker.loop.snapshots import Snapshots
 from worker.metrics import AbortReason, Rebalance, WorkerMetrics
-from worker.pipeline import BatchResult
-from worker.records import TopicPartition
+from worker.pipeline import BatchResult, PartitionResult, Rejected
+from worker.records import Reason, TopicPartition
+
+_LOG = logging.getLogger(__name__)
 
 
 class Report:
@@ -51,6 +54,7 @@ class Report:
         for place, part in result.parts.items():
             if part.consumed:
                 self._newest_ms[place] = int(part.timestamps_ms[-1])
+            _warn_of_dead_letters(place, part)
 
     def aborted(self, reason: AbortReason) -> None:
         """Count a commit that has to be sent again."""
@@ -93,3 +97,19 @@ class Report:
         for place, partition in assignment.partitions.items():
             state = partition.state
             self._metrics.set_state(place, state.key_count, state.event_count)
+
+
+def _warn_of_dead_letters(place: TopicPartition, part: PartitionResult) -> None:
+    """Say once for each reason where its first record lies, and nothing of it.
+
+    Of many such warnings with one reason the log writes one now and then.
+    """
+    firsts: dict[Reason, Rejected] = {}
+    for rejected in part.rejected:
+        firsts.setdefault(rejected.reason, rejected)
+    for reason, first in firsts.items():
+        facts = {"reason": reason.value, "field": first.field, "offset": first.offset}
+        _LOG.warning(
+            "dead_letter",
+            extra={**facts, "topic": place.topic, "partition": place.partition},
+        )
