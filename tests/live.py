@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ import confluent_kafka
 
 from demo import child
 from demo.broker import KafkaBroker
+from tests.marks import leaks_in, marked_payment
 from tests.waiting import wait_until
 from worker.kafka.admin import Cluster
 from worker.kafka.config import ClientSettings
@@ -30,6 +33,9 @@ from worker.kafka.reader import LogReader, Span
 START_SECONDS = 60.0
 
 _RUN = "import sys; from worker.cli import main; sys.exit(main())"
+
+#: Where a worker says how it is.
+PROBES = ["/livez", "/readyz", "/startupz"]
 
 
 class LiveWorker:
@@ -58,6 +64,22 @@ class LiveWorker:
             return len(self.events(name)) >= count
 
         wait_until(there, what=f"{name} in {self.log}", seconds=START_SECONDS)
+
+    def served(self) -> dict[str, str]:
+        """Return what its metrics and probes say, by path; nothing once it has ended.
+
+        What answers for an earlier process of its name is none of its own.
+        """
+        if self.process.poll() is not None:
+            return {}
+        (*_, last) = self.events("started") or [{}]
+        paths = {"metrics_port": ["/metrics"], "health_port": PROBES}
+        return {
+            path: text
+            for port, its_paths in paths.items()
+            for path in its_paths
+            if port in last and (text := _get(last[port], path))
+        }
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
@@ -136,8 +158,8 @@ class Stream:
             "FRAUD_DEAD_LETTERS_TOPIC": self.dead_letters,
             "FRAUD_MODELS_DIR": str(self.models),
             "FRAUD_STATE_DIR": str(self.directory / "state"),
-            "FRAUD_METRICS_PORT": "-1",
-            "FRAUD_HEALTH_PORT": "-1",
+            "FRAUD_METRICS_PORT": "0",
+            "FRAUD_HEALTH_PORT": "0",
             "FRAUD_LOG_FORMAT": "json",
         }
         return {**kept, **own, **self.settings, **settings}
@@ -204,9 +226,42 @@ class Stream:
             bounds, ends = cluster.bounds(places), cluster.open_ends(places)
             return any(ends[place] > bounds[place].end for place in places)
 
-    def close(self) -> None:
+    def dead_letter_headers(self) -> Iterator[dict[str, str]]:
+        """Yield the headers of each dead letter."""
+        with Cluster(self.clients) as cluster, LogReader(self.clients) as reader:
+            bounds = cluster.bounds(cluster.partitions(self.dead_letters))
+            for place, of_place in bounds.items():
+                span = Span(place, of_place.start, of_place.end)
+                for batch in reader.read(span, with_headers=True):
+                    for headers in batch.headers:
+                        yield {name: text.decode() for name, text in headers}
+
+    def told(self) -> dict[str, list[str]]:
+        """Return the lines of all that is read by people who handle no payments."""
+        logs = {worker.log for worker in self.workers}
+        headers = [" ".join(letter.values()) for letter in self.dead_letter_headers()]
+        served = {
+            f"{path} of {worker.log.stem}": text.splitlines()
+            for worker in self.workers
+            for path, text in worker.served().items()
+        }
+        return {
+            **{log.name: log.read_text().splitlines() for log in logs},
+            **served,
+            "headers of the dead letters": headers,
+        }
+
+    def stop(self) -> None:
+        """Leave nothing behind."""
         for worker in self.workers:
             worker.close()
+
+    def close(self) -> None:
+        """Leave nothing behind, and let nothing of a payment have been told."""
+        try:
+            assert leaks_in(self.told()) == []
+        finally:
+            self.stop()
 
     @property
     def _may_repeat(self) -> bool:
@@ -273,19 +328,26 @@ class Traffic:
 
     def _write_one(self) -> None:
         self.count += 1
-        customer = str(self._random.randrange(200))
-        value = json.dumps(
-            {
-                "transaction_id": str(self.count),
-                "event_time": int(time.time() * 1000),
-                "customer_id": customer,
-                "terminal_id": str(self._random.randrange(1000)),
-                "amount": self._random.randrange(100, 30_000) / 100,
-            }
-        ).encode()
+        fields = marked_payment(self._random, self.count, int(time.time() * 1000))
+        value = json.dumps(fields).encode()
         if self._random.random() < 0.01:
-            value = b"{"
-        self._producer.produce(self._topic, value, customer.encode())
+            value = value[:-1]
+        self._producer.produce(self._topic, value, fields["customer_id"])
+
+
+def _get(port: int, path: str) -> str:
+    """Return what is said there, whatever the status; nothing where nobody listens."""
+    try:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{port}{path}", timeout=10
+        ) as answer:
+            body: bytes = answer.read()
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            body = refusal.read()
+    except OSError:
+        return ""
+    return body.decode()
 
 
 def kill_in_open_commit(stream: Stream, worker: LiveWorker) -> None:

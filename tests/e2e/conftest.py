@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,7 @@ def make_stream(
         made.append(stream)
         return stream
 
-    yield make
-    for stream in made:
-        stream.close()
+    with ExitStack() as closing:
+        yield make
+        for stream in made:
+            closing.callback(stream.close)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,8 @@ def stream(needs_kafka: None, models: Path, tmp_path: Path) -> Iterator[Stream]:
             broker, "away", models, tmp_path, settings={"FRAUD_START": "earliest"}
         )
         made.create_topics()
-        yield made
-        made.close()
+        with closing(made):
+            yield made
 
 
 def test_a_broker_that_is_killed_and_restarted_loses_and_repeats_nothing(

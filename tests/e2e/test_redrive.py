@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 
 import confluent_kafka
 
 from tests.live import MakeStream, Stream
+from tests.marks import marked_payment
 from worker.errors import ExitCode
 
 #: A payment of 2018 cannot have been recorded in 2001.
@@ -17,22 +19,17 @@ EVENT_MS = 1_532_476_831_000
 
 
 def write(stream: Stream, numbers: range, *, timestamp_ms: int) -> None:
-    """Write payments of one customer, recorded at that time."""
+    """Write payments, recorded at that time."""
     producer = confluent_kafka.Producer(
         {"bootstrap.servers": stream.kafka.bootstrap_servers}
     )
+    chance = random.Random(1)
     for number in numbers:
-        payment = {
-            "transaction_id": str(number),
-            "event_time": EVENT_MS + 1000 * number,
-            "customer_id": "596",
-            "terminal_id": "3156",
-            "amount": 57.16,
-        }
+        payment = marked_payment(chance, number, EVENT_MS + 1000 * number)
         producer.produce(
             stream.transactions,
             json.dumps(payment).encode(),
-            b"596",
+            payment["customer_id"],
             0,
             timestamp=timestamp_ms,
         )

@@ -6,14 +6,17 @@ import time
 from collections.abc import Callable
 
 from tests.faults.fault import Fault
-from tests.faults.proxy import END_COMMIT, Harm
+from tests.faults.proxy import COORDINATION, END_COMMIT, Harm
 from tests.faults.scene import RATE, Scene
 from tests.faults.supervisor import Supervisor
-from tests.faults.watch import PATIENCE_SECONDS, now_ms
+from tests.faults.watch import PATIENCE_SECONDS, now_ms, wait_for
 from tests.waiting import wait_until
 
 #: Longer than a request may take on the scenes with a proxy.
 _HOLD_SECONDS = 2.0
+
+#: How long coordinators cannot be reached: shorter than a session.
+_AWAY_SECONDS = 30
 
 _IMPATIENT = {"FRAUD_KAFKA_SOCKET_TIMEOUT_MS": "1000"}
 
@@ -49,6 +52,24 @@ def cut_before_late_end(scene: Scene, rounds: int) -> None:
     _harm(scene, rounds, Harm.CUT_AND_HOLD)
 
 
+def no_coordinator(scene: Scene, rounds: int) -> None:
+    """Records can be read and written, but neither group nor commits be reached."""
+    proxy = scene.proxy
+    with scene.traffic.flowing(RATE), Supervisor(scene) as supervisor:
+        scene.await_scores()
+        for _ in range(rounds):
+            before, back_ms = proxy.refusals, now_ms() + 1000 * _AWAY_SECONDS
+            proxy.refused = COORDINATION
+            wait_for(back_ms)
+            proxy.refused = frozenset()
+            assert proxy.refusals > before, "nobody asked for a coordinator"
+            scene.struck_at(back_ms)
+    scene.notes.append(
+        f"away for {_AWAY_SECONDS} s, {proxy.refusals} calls broke off; the seconds "
+        f"count from its return; {supervisor.tell()}"
+    )
+
+
 def _harm(scene: Scene, rounds: int, harm: Harm) -> None:
     with scene.traffic.flowing(RATE), Supervisor(scene) as supervisor:
         scene.await_scores()
@@ -80,6 +101,13 @@ FAULTS = (
 )
 
 CONNECTION_FAULTS = (
+    Fault(
+        name="coordinator",
+        title="coordinators out of reach for 30 s",
+        play=no_coordinator,
+        rounds=2,
+        is_proxied=True,
+    ),
     Fault(
         name="late-end",
         title="the end of a commit arrives 2 s late",

@@ -14,8 +14,7 @@ from tests.waiting import wait_until
 
 def random_aborts(scene: Scene, rounds: int) -> None:
     """A third of all commits is aborted after everything in it was produced."""
-    worker = _AbortedWorker(scene)
-    scene.stream.workers.append(worker)
+    worker = OtherProgram(scene, "tests.faults.aborting")
     with scene.traffic.flowing(RATE):
         wait_until(
             lambda: len(worker.events("abort_injected")) >= rounds,
@@ -26,15 +25,16 @@ def random_aborts(scene: Scene, rounds: int) -> None:
     scene.struck = len(worker.events("abort_injected"))
 
 
-class _AbortedWorker(LiveWorker):
-    """A worker's process of another program than usual."""
+class OtherProgram(LiveWorker):
+    """A worker's process of another program than usual, on a scene."""
 
-    def __init__(self, scene: Scene):
+    def __init__(self, scene: Scene, module: str):
         self.log = scene.stream.directory / "worker-0.log"
         self._output = self.log.open("ab")
-        program = [sys.executable, "-m", "tests.faults.aborting", "run"]
+        program = [sys.executable, "-m", module, "run"]
         env = scene.stream.env()
         self.process = child.spawn(program, errors=self._output, env=env)
+        scene.stream.workers.append(self)
 
 
 FAULTS = (

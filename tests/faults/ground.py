@@ -65,7 +65,7 @@ class Ground:
             )
             stream.create_topics()
             watch = closing.enter_context(ScoreWatch(stream))
-            closing.callback(stream.close)
+            closing.callback(stream.stop)
             yield Scene(stream, watch, proxy)
 
     def _broker(

@@ -7,16 +7,24 @@ import signal
 from tests.faults.fault import Fault
 from tests.faults.scene import RATE, Scene
 from tests.faults.watch import PATIENCE_SECONDS, now_ms
-from tests.live import LiveWorker
+from tests.live import LiveWorker, kill_in_open_commit
 from tests.waiting import wait_until
 from worker.errors import ExitCode
 
+#: After so long an open commit that nobody ends is aborted; the broker looks that
+#: often for such, seconds.
+_SHORT_COMMIT_SECONDS = 10
+_EXPIRY_SECONDS = 10
+
+#: What a start may take on a busy machine, seconds.
+_START_SECONDS = 20
+
 #: The shortest session that a broker allows; the group notices a silence after it.
-_SHORT_SESSION = {
+SHORT_SESSION = {
     "FRAUD_STATIC": "false",
     "FRAUD_KAFKA_SESSION_TIMEOUT_MS": "6000",
     # What the sleeper leaves open is aborted, rather than awaited for a minute.
-    "FRAUD_KAFKA_TRANSACTION_TIMEOUT_MS": "10000",
+    "FRAUD_KAFKA_TRANSACTION_TIMEOUT_MS": str(1000 * _SHORT_COMMIT_SECONDS),
     "FRAUD_KAFKA_SOCKET_TIMEOUT_MS": "9000",
 }
 
@@ -38,6 +46,27 @@ def sleeper(scene: Scene, rounds: int) -> None:
             victim.send(signal.SIGCONT)
             scene.notes.append(f"the sleeper {_wakes(victim)}")
             scene.await_scores()
+
+
+def other_name(scene: Scene, rounds: int) -> None:
+    """Killed in an open commit; nobody with its name comes to close it.
+
+    The commit has to expire, and the broker looks for such every ten seconds.
+    """
+    waits = []
+    with scene.traffic.flowing(RATE):
+        worker = scene.start("first")
+        scene.await_scores()
+        for turn in range(rounds):
+            kill_in_open_commit(scene.stream, worker)
+            died_ms = now_ms()
+            worker = scene.start(f"successor-{turn}")
+            waits += scene.struck_at(died_ms)
+    longest = _SHORT_COMMIT_SECONDS + _EXPIRY_SECONDS + _START_SECONDS
+    assert max(waits) < longest, f"{max(waits):.1f} s; {longest:g} s were allowed"
+    scene.notes.append(
+        f"commits expired after {_SHORT_COMMIT_SECONDS} s here; the default is 60 s"
+    )
 
 
 def scale(scene: Scene, rounds: int) -> None:
@@ -141,7 +170,14 @@ FAULTS = (
         title="SIGSTOP in an open commit, beyond the session",
         play=sleeper,
         rounds=2,
-        settings=_SHORT_SESSION,
+        settings=SHORT_SESSION,
+    ),
+    Fault(
+        name="other-name",
+        title="kill -9 in an open commit, restarted as another",
+        play=other_name,
+        rounds=2,
+        settings=SHORT_SESSION,
     ),
     Fault(
         name="scale",

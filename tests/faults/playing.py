@@ -10,6 +10,7 @@ from tests.faults.audit import Audit, audit
 from tests.faults.fault import Fault, Row
 from tests.faults.ground import Ground
 from tests.faults.scene import Scene
+from tests.marks import leaks_in
 
 _NOTHING = Audit(0, 0, 0, 0, 0, ())
 
@@ -27,6 +28,7 @@ def play(fault: Fault, ground: Ground, *, rounds: int) -> Row:
             found = audit(scene)
         except Exception as error:  # noqa: BLE001 - as above
             problems.append(f"no audit: {_told(error)}")
+        problems += _leaks(scene)
         if scene.struck < rounds:
             problems.append(f"it struck {scene.struck} times, not {rounds}")
         if not found.events:
@@ -60,6 +62,14 @@ def _row(
         notes=tuple(scene.notes),
         problems=tuple(problems),
     )
+
+
+def _leaks(scene: Scene) -> list[str]:
+    """Return what of payments is told to those who handle none."""
+    try:
+        return [f"told: {leak}" for leak in leaks_in(scene.stream.told())[:3]]
+    except Exception as error:  # noqa: BLE001 - as above
+        return [f"no scan: {_told(error)}"]
 
 
 def _told(error: Exception) -> str:

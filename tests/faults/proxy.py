@@ -17,6 +17,9 @@ from demo.kafka_command import HOST
 #: The call that ends a commit, in the protocol's numbers.
 END_COMMIT = 26
 
+#: All that a coordinator is asked: who it is, offsets, membership, commits.
+COORDINATION = frozenset({8, 9, 10, 11, 12, 13, 14, 22, 24, 25, 26, 28})
+
 
 class Harm(enum.Enum):
     """What can be done to a call."""
@@ -42,6 +45,9 @@ class Proxy:
         self.address = f"{HOST}:{port}"
         #: How often a trap was sprung, and how many of those calls reached the broker.
         self.sprung = self.landed = 0
+        #: Calls that nobody may make, and how many were made and broke off.
+        self.refused: frozenset[int] = frozenset()
+        self.refusals = 0
         self._port = port
         self._broker_port = broker_port
         self._trap: Trap | None = None
@@ -86,6 +92,12 @@ class Proxy:
             return
         await _Connection(self, (reader, writer), broker).run()
 
+    def refuses(self, call: int) -> bool:
+        """Whether the call must break off; counts it if so."""
+        is_refused = call in self.refused
+        self.refusals += is_refused
+        return is_refused
+
     def spring(self, call: int) -> Trap | None:
         """Return the trap if it was set for this call."""
         trap = self._trap
@@ -129,6 +141,9 @@ class _Connection:
     async def _requests(self) -> None:
         while (frame := await _frame(self._from_client)) is not None:
             call, _, correlation = struct.unpack_from(">hhi", frame)
+            if self._proxy.refuses(call):
+                self._to_client.close()
+                return
             trap = self._proxy.spring(call)
             if trap is not None:
                 self._trapped[correlation] = trap

@@ -6,7 +6,6 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import confluent_kafka
@@ -16,10 +15,9 @@ from tests.faults.fault import Fault
 from tests.faults.scene import RATE, Scene
 from tests.faults.watch import PATIENCE_SECONDS
 from tests.live import Stream, Traffic
+from tests.marks import marked_payment
 from tests.waiting import wait_until
 from worker.errors import ExitCode
-from worker.kafka.admin import Cluster
-from worker.kafka.reader import LogReader, Span
 
 #: What one dead letter in a row too many is, in the scene of a broken release.
 _LIMIT = 100
@@ -56,23 +54,16 @@ class PoisonTraffic(Traffic):
 
 
 def _line(chance: random.Random, number: int) -> bytes:
-    return json.dumps(
-        {
-            "transaction_id": str(number),
-            "event_time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "customer_id": str(chance.randrange(200)),
-            "terminal_id": str(chance.randrange(1000)),
-            "amount": chance.randrange(100, 30_000) / 100,
-        }
-    ).encode()
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return json.dumps(marked_payment(chance, number, now)).encode()
 
 
 def write_at(traffic: Traffic, moment_ms: int, count: int) -> None:
     """Write payments of one moment in the past, as if they had been sent then."""
     for _ in range(count):
         traffic.count += 1
-        fields = json.loads(_line(traffic._random, traffic.count))
-        value = json.dumps({**fields, "event_time": moment_ms}).encode()
+        fields = marked_payment(traffic._random, traffic.count, moment_ms)
+        value = json.dumps(fields).encode()
         traffic._producer.produce(
             traffic._topic, value, fields["customer_id"], timestamp=moment_ms
         )
@@ -93,7 +84,8 @@ def poison(scene: Scene, rounds: int) -> None:
         )
         scene.await_scores()
     scene.stream.await_answers(traffic.count)
-    reasons = Counter(letter["dlq.reason"] for letter in _letters(scene))
+    headers = scene.stream.dead_letter_headers()
+    reasons = Counter(letter["dlq.reason"] for letter in headers)
     assert reasons == traffic.spoiled, (reasons, traffic.spoiled)
     scene.struck = traffic.spoiled.total()
     scene.notes.append(f"{len(reasons)} reasons, each record under the right one")
@@ -152,24 +144,12 @@ def _await_pointers(scene: Scene, count: int) -> list[dict[str, str]]:
     while True:
         letters = [
             letter
-            for letter in _letters(scene)
+            for letter in scene.stream.dead_letter_headers()
             if letter["dlq.payload.truncated"] == "true"
         ]
         if len(letters) >= count:
             return letters
         assert time.monotonic() < deadline, f"{len(letters)} pointers of {count}"
-
-
-def _letters(scene: Scene) -> Iterator[dict[str, str]]:
-    """Yield the headers of each dead letter."""
-    clients = scene.stream.clients
-    with Cluster(clients) as cluster, LogReader(clients) as reader:
-        bounds = cluster.bounds(cluster.partitions(scene.stream.dead_letters))
-        for place, log in bounds.items():
-            span = Span(place, log.start, log.end)
-            for batch in reader.read(span, with_headers=True):
-                for headers in batch.headers:
-                    yield {name: text.decode() for name, text in headers}
 
 
 FAULTS = (

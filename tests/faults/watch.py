@@ -23,6 +23,11 @@ def now_ms() -> int:
     return int(time.time() * 1000) + 1
 
 
+def wait_for(moment_ms: int) -> None:
+    """Let a fault last, or the calm before the next."""
+    wait_until(lambda: now_ms() > moment_ms, what="the moment", seconds=600)
+
+
 class ScoreWatch:
     """Reads the scores in a thread; use it as a context manager.
 
