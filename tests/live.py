@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import confluent_kafka
+from confluent_kafka import Message
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from demo import child
 from demo.broker import KafkaBroker
+from tests.commanding import run_command
 from tests.marks import leaks_in, marked_payment
+from tests.reading_back import read_back
 from tests.waiting import wait_until
+from worker.commands import verify
+from worker.config import Settings
+from worker.errors import ExitCode
 from worker.kafka.admin import Cluster
 from worker.kafka.config import ClientSettings
-from worker.kafka.reader import LogReader, Span
 
 #: A worker that has to import, load and join on a busy machine.
 START_SECONDS = 60.0
@@ -166,16 +172,12 @@ class Stream:
 
     def verify(self, *arguments: str) -> str:
         """Audit the stream; return what `fraud-worker verify` said, which is good."""
-        done = subprocess.run(
-            [sys.executable, "-c", _RUN, "verify", *arguments],
-            env=self.env(),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=180,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        settings, said = Settings.from_env(self.env()), io.StringIO()
+        # In this process: starting another takes longer than most audits.
+        with redirect_stdout(said), threadpool_limits(1):
+            code = run_command(verify, settings, *arguments)
+        assert code == ExitCode.OK, said.getvalue()
+        return said.getvalue()
 
     def answers(self) -> Counter[tuple[int, int]]:
         """Return how often each input record was answered, by partition and offset.
@@ -183,26 +185,21 @@ class Stream:
         Fails where the answers of one kind on a partition are out of order.
         """
         answered: Counter[tuple[int, int]] = Counter()
-        with Cluster(self.clients) as cluster, LogReader(self.clients) as reader:
-            for topic in (self.scores, self.dead_letters):
-                bounds = cluster.bounds(cluster.partitions(topic))
-                for place, of_place in bounds.items():
-                    span = Span(place, of_place.start, of_place.end)
-                    origins = list(_origins(reader, span))
-                    assert [p for p, _ in origins] == [place.partition] * len(origins)
-                    assert self._may_repeat or origins == sorted(set(origins))
-                    answered.update(origins)
+        for topic in (self.scores, self.dead_letters):
+            origins: dict[int, list[int]] = defaultdict(list)
+            for message in read_back(self.clients, topic):
+                partition, offset = _origin(message)
+                assert partition == message.partition()
+                origins[partition].append(offset)
+            for partition, offsets in origins.items():
+                assert self._may_repeat or offsets == sorted(set(offsets))
+                answered.update((partition, offset) for offset in offsets)
         return answered
 
     def inputs(self) -> set[tuple[int, int]]:
         """Return the input records, by partition and offset."""
-        found = set()
-        with Cluster(self.clients) as cluster, LogReader(self.clients) as reader:
-            bounds = cluster.bounds(cluster.partitions(self.transactions))
-            for place, of_place in bounds.items():
-                for batch in reader.read(Span(place, of_place.start, of_place.end)):
-                    found |= {(place.partition, o) for o in batch.records.offsets}
-        return found
+        messages = read_back(self.clients, self.transactions)
+        return {_place(message) for message in messages}
 
     def await_answers(self, count: int, seconds: float = 60.0) -> None:
         """Wait until that many offsets of the input have been committed."""
@@ -228,13 +225,8 @@ class Stream:
 
     def dead_letter_headers(self) -> Iterator[dict[str, str]]:
         """Yield the headers of each dead letter."""
-        with Cluster(self.clients) as cluster, LogReader(self.clients) as reader:
-            bounds = cluster.bounds(cluster.partitions(self.dead_letters))
-            for place, of_place in bounds.items():
-                span = Span(place, of_place.start, of_place.end)
-                for batch in reader.read(span, with_headers=True):
-                    for headers in batch.headers:
-                        yield {name: text.decode() for name, text in headers}
+        for message in read_back(self.clients, self.dead_letters):
+            yield {name: value.decode() for name, value in _headers(message).items()}
 
     def told(self) -> dict[str, list[str]]:
         """Return the lines of all that is read by people who handle no payments."""
@@ -259,7 +251,8 @@ class Stream:
     def close(self) -> None:
         """Leave nothing behind, and let nothing of a payment have been told."""
         try:
-            assert leaks_in(self.told()) == []
+            leaks = leaks_in(self.told())
+            assert not leaks, leaks[:10]
         finally:
             self.stop()
 
@@ -268,16 +261,26 @@ class Stream:
         return self.settings.get("FRAUD_GUARANTEE") == "at-least-once"
 
 
-def _origins(reader: LogReader, span: Span) -> Iterator[tuple[int, int]]:
-    for batch in reader.read(span, with_headers=True):
-        for headers in batch.headers:
-            named = dict(headers)
-            if "origin" in named:
-                _, partition, offset, _ = named["origin"].split(b"/")
-            else:
-                partition = named["dlq.origin.partition"]
-                offset = named["dlq.origin.offset"]
-            yield int(partition), int(offset)
+def _place(message: Message) -> tuple[int, int]:
+    partition, offset = message.partition(), message.offset()
+    assert partition is not None
+    assert offset is not None
+    return partition, offset
+
+
+def _headers(message: Message) -> dict[str, bytes]:
+    return dict(message.headers() or [])  # type: ignore[arg-type]
+
+
+def _origin(message: Message) -> tuple[int, int]:
+    """Return which record an answer is for, by partition and offset."""
+    named = _headers(message)
+    if "origin" in named:
+        _, partition, offset, _ = named["origin"].split(b"/")
+    else:
+        partition = named["dlq.origin.partition"]
+        offset = named["dlq.origin.offset"]
+    return int(partition), int(offset)
 
 
 class Traffic:

@@ -13,6 +13,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tests.conftest import ROOT
 from worker.bundle import (
@@ -39,6 +40,19 @@ def small_model(
     is_exact: bool = True,
 ) -> LoadedModel:
     """Write a bundle of a model fitted on noise, put it in use, and load it."""
+    # On a busy machine several threads would wait for each other for a minute.
+    with threadpool_limits(1):
+        return _small_model(models_dir, version, spec_text, seed, threshold, is_exact)
+
+
+def _small_model(
+    models_dir: Path,
+    version: str,
+    spec_text: str,
+    seed: int,
+    threshold: float,
+    is_exact: bool,
+) -> LoadedModel:
     spec = Spec.from_toml(spec_text)
     transform = FeatureTransform(spec)
     model = _fitted(len(spec.feature_names), seed, is_exact=is_exact)

@@ -2,80 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
-from tests.live import LiveWorker, MakeStream, Stream, Traffic
+from demo.broker import KafkaBroker
+from tests.faults.states import (
+    flip,
+    newer_than_the_commit,
+    of_another_state,
+    of_another_topic,
+    truncate,
+)
+from tests.live import MakeStream, Stream, Traffic
 from tests.waiting import wait_until
+from worker.errors import ExitCode
 
 OFTEN = {"FRAUD_SNAPSHOT_INTERVAL_SECONDS": "0.3"}
 
+#: What is done to all snapshots of a partition, and what the log says of them.
+SPOILT: dict[str, tuple[Callable[[Path], None], str | None]] = {
+    "corrupted": (flip, "digest"),
+    "truncated": (truncate, "digest"),
+    "missing": (Path.unlink, None),
+    "of another topic": (of_another_topic, "of another topic id"),
+    "of another state": (of_another_state, "of another state fingerprint"),
+    "newer than the commit": (newer_than_the_commit, "beyond the commit"),
+}
 
-def snapshots(stream: Stream) -> list[Path]:
-    return sorted((stream.directory / "state").rglob("*.snapshot"))
+#: Partitions: one for each damage, one with its newest damaged, one left alone.
+NEWEST_SPOILT, SOUND = len(SPOILT), len(SPOILT) + 1
 
 
-def die_after_snapshots(
-    stream: Stream, traffic: Traffic, spoil: Callable[[Path], None] | None = None
-) -> LiveWorker:
-    """Kill a worker that has taken some under load; return its successor, live."""
+class Crash(NamedTuple):
+    """What a worker's successor made of the snapshots, by partition."""
+
+    left: dict[int, list[int]]
+    starts: dict[int, dict[str, Any]]
+    loaded: dict[int, dict[str, Any]]
+    reasons: set[str]
+    verified: str
+
+
+def snapshots(stream: Stream, partition: int) -> list[Path]:
+    """Oldest first."""
+    directory = stream.directory / "state" / stream.group / stream.transactions
+    return sorted((directory / str(partition)).glob("*.snapshot"))
+
+
+@pytest.fixture(scope="module")
+def crash(
+    kafka: KafkaBroker, models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Crash]:
+    """A worker is killed under load, its snapshots are spoilt, it is started again."""
+    directory = tmp_path_factory.mktemp("crash")
+    settings = {"FRAUD_START": "earliest", **OFTEN}
+    stream = Stream(kafka, "crash", models, directory, SOUND + 1, settings)
+    stream.create_topics()
+    with closing(stream):
+        yield crashed(stream)
+
+
+def crashed(stream: Stream) -> Crash:
+    traffic = Traffic(stream)
+    places = range(stream.partitions)
     with traffic.flowing(2000):
         worker = stream.start()
-        stream.await_answers(2000)
         wait_until(
-            lambda: len(snapshots(stream)) >= 2 * stream.partitions,
+            lambda: all(len(snapshots(stream, p)) >= 2 for p in places),
             what="two snapshots of each partition",
-            seconds=30.0,
+            seconds=60,
         )
         worker.kill()
-        for path in snapshots(stream) if spoil else []:
-            assert spoil is not None
-            spoil(path)
+        left = {p: [int(path.stem) for path in snapshots(stream, p)] for p in places}
+        for partition, (spoil, _) in enumerate(SPOILT.values()):
+            for path in snapshots(stream, partition):
+                spoil(path)
+        flip(snapshots(stream, NEWEST_SPOILT)[-1])
+        before = len(worker.events("partition_assigned"))
         worker = stream.start()
-        worker.await_event("partition_live", 2 * stream.partitions)
+        worker.await_event("partition_live", before + stream.partitions)
         stream.await_answers(traffic.count + 500)
-    return worker
+    starts = worker.events("partition_assigned")[before:]
+    loaded = worker.events("snapshot_loaded")
+    passed_over = worker.events("snapshot_passed_over")
+    return Crash(
+        left,
+        {start["partition"]: start for start in starts},
+        {found["partition"]: found for found in loaded},
+        {event["reason"] for event in passed_over},
+        stream.verify(),
+    )
 
 
-def test_after_a_crash_the_replay_starts_at_the_snapshots(
-    make_stream: MakeStream,
+@pytest.mark.parametrize("damage", SPOILT)
+def test_one_that_is_not_right_is_never_loaded_and_the_log_is_folded(
+    crash: Crash, damage: str
 ) -> None:
-    stream = make_stream(**OFTEN)
-    traffic = Traffic(stream)
+    partition = list(SPOILT).index(damage)
+    reason = SPOILT[damage][1]
 
-    worker = die_after_snapshots(stream, traffic)
-
-    assert len(worker.events("snapshot_loaded")) == stream.partitions
-    for assigned in worker.events("partition_assigned")[stream.partitions :]:
-        assert assigned["replay_from"] > 0
-    assert "missing 0, duplicated 0, out of order 0, different 0" in stream.verify()
+    assert crash.left[partition]
+    assert partition not in crash.loaded
+    assert crash.starts[partition]["replay_from"] == 0
+    assert reason is None or any(reason in told for told in crash.reasons)
 
 
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+def test_where_the_newest_is_damaged_an_older_one_is_loaded(crash: Crash) -> None:
+    older = crash.left[NEWEST_SPOILT][-2]
+
+    assert crash.loaded[NEWEST_SPOILT]["offset"] == older
+    assert crash.starts[NEWEST_SPOILT]["replay_from"] == older
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [flip, lambda path: path.write_bytes(path.read_bytes()[:-7]), Path.unlink],
-    ids=["corrupted", "truncated", "missing"],
-)
-def test_without_a_sound_one_the_state_is_folded_from_the_log(
-    make_stream: MakeStream, spoil: Callable[[Path], None]
-) -> None:
-    stream = make_stream(**OFTEN)
-    traffic = Traffic(stream)
+def test_a_sound_one_saves_the_replay_of_what_is_in_it(crash: Crash) -> None:
+    start = crash.starts[SOUND]
 
-    worker = die_after_snapshots(stream, traffic, spoil)
+    assert crash.loaded[SOUND]["offset"] in crash.left[SOUND]
+    assert 0 < start["replay_from"] <= start["offset"]
 
-    assert not worker.events("snapshot_loaded")
-    for assigned in worker.events("partition_assigned")[stream.partitions :]:
-        assert assigned["replay_from"] == 0
-    assert "missing 0, duplicated 0, out of order 0, different 0" in stream.verify()
+
+def test_whatever_was_loaded_every_answer_is_right(crash: Crash) -> None:
+    assert "missing 0, duplicated 0, out of order 0, different 0" in crash.verified
 
 
 def test_sigterm_leaves_snapshots_that_save_the_whole_replay(
@@ -86,7 +137,7 @@ def test_sigterm_leaves_snapshots_that_save_the_whole_replay(
     traffic.write(3000)
     worker = stream.start()
     stream.await_answers(3000)
-    assert worker.end() == 0
+    assert worker.end() == ExitCode.OK
 
     worker = stream.start()
     worker.await_event("partition_live", 2 * stream.partitions)

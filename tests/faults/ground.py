@@ -8,8 +8,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
 from demo.broker import KafkaBroker
 from demo.kafka_command import HOST, free_port
 from tests.faults.fault import Fault
@@ -39,9 +37,7 @@ class Ground:
 
     def __enter__(self) -> Self:
         self._models.mkdir(parents=True)
-        # On a busy machine its threads would wait for each other for a minute.
-        with threadpool_limits(1):
-            small_model(self._models)
+        small_model(self._models)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -40,11 +40,11 @@ def sleeper(scene: Scene, rounds: int) -> None:
             scene.await_scores()
             live_before = len(_live(other))
             _freeze_in_open_commit(scene, victim)
-            slept_ms = now_ms()
+            slept_ms, before = now_ms(), _noticed(victim)
             _await_more(other, live_before)
             scene.struck_at(slept_ms)
             victim.send(signal.SIGCONT)
-            scene.notes.append(f"the sleeper {_wakes(victim)}")
+            scene.notes.append(f"the sleeper {_wakes(victim, before)}")
             scene.await_scores()
 
 
@@ -146,22 +146,25 @@ def _freeze_in_open_commit(scene: Scene, worker: LiveWorker) -> None:
     wait_until(is_caught, what="an open commit", seconds=60)
 
 
-def _wakes(worker: LiveWorker) -> str:
-    """Wait until it has ended or given up its partitions; return which."""
-    lost = len(worker.events("partitions_lost"))
+def _noticed(worker: LiveWorker) -> dict[str, int]:
+    """Return how often it, or one of its name, has found out that it had slept."""
+    return {name: len(worker.events(name)) for name in ("fenced", "partitions_lost")}
+
+
+def _wakes(worker: LiveWorker, before: dict[str, int]) -> str:
+    """Wait until it knows that it has slept, then let it end; return which it was."""
     wait_until(
-        lambda: (
-            worker.process.poll() is not None
-            or worker.events("fenced")
-            or len(worker.events("partitions_lost")) > lost
-        ),
+        lambda: worker.process.poll() is not None or _noticed(worker) != before,
         what="the sleeper has noticed",
         seconds=PATIENCE_SECONDS,
     )
-    if worker.process.poll() is None and not worker.events("fenced"):
-        worker.end()
-        return "rejoined"
-    return f"ended with {worker.process.poll() or worker.end()}"
+    is_fenced = _noticed(worker)["fenced"] > before["fenced"]
+    code = worker.end() if worker.process.poll() is None else worker.wait()
+    if is_fenced:
+        assert code == ExitCode.FENCED, code
+        return f"was fenced and ended with {code}"
+    assert code == ExitCode.OK, code
+    return "gave its partitions up, and joined again"
 
 
 FAULTS = (
