@@ -109,6 +109,8 @@ def _check_decimals(values: Values, field: Field, bounds: Bounds) -> Checked:
 
 def _check_times(values: Values) -> Checked:
     """Times in RFC 3339 or, also within one column, in integer milliseconds."""
+    if isinstance(values, list) and set(map(type, values)) == {int}:
+        values = _integers(values)
     if isinstance(values, np.ndarray):
         if values.dtype.kind == "M":
             return Checked(values.astype("datetime64[ms]").astype(np.int64), None)

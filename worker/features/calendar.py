@@ -53,16 +53,14 @@ class LocalClock:
 
 def calendar_part(local_ms: Ints, part: CalendarPart) -> NDArray[np.float64]:
     """Return a part of local times as (n,) float64."""
-    hour = local_ms // _HOUR_MS % 24
-    weekday = (local_ms // _DAY_MS + _EPOCH_WEEKDAY) % 7
     if part is CalendarPart.HOUR:
-        value = hour
+        value = _hour(local_ms)
     elif part is CalendarPart.NIGHT:
-        value = (hour <= _LAST_NIGHT_HOUR).astype(np.int64)
+        value = (_hour(local_ms) <= _LAST_NIGHT_HOUR).astype(np.int64)
     elif part is CalendarPart.WEEKDAY:
-        value = weekday
+        value = _weekday(local_ms)
     elif part is CalendarPart.WEEKEND:
-        value = (weekday >= _SATURDAY).astype(np.int64)
+        value = (_weekday(local_ms) >= _SATURDAY).astype(np.int64)
     else:
         dates = local_ms.astype("datetime64[ms]")
         months = dates.astype("datetime64[M]")
@@ -72,3 +70,11 @@ def calendar_part(local_ms: Ints, part: CalendarPart) -> NDArray[np.float64]:
             days = dates.astype("datetime64[D]") - months.astype("datetime64[D]")
             value = days.astype(np.int64) + 1
     return np.asarray(value, np.float64)
+
+
+def _hour(local_ms: Ints) -> Ints:
+    return local_ms // _HOUR_MS % 24
+
+
+def _weekday(local_ms: Ints) -> Ints:
+    return (local_ms // _DAY_MS + _EPOCH_WEEKDAY) % 7

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from numba import njit
@@ -49,17 +50,26 @@ def hash_texts(texts: Sequence[str | None], missing: int) -> NDArray[np.int64]:
     collision of 2**-64 per pair is harmless: repeats of an id at one moment of one
     key, and distinct values.
     """
-    buffer, lengths = _joined([text or "" for text in texts])
+    try:
+        present, absent = _joined(cast("Sequence[str]", texts)), []
+    except TypeError:
+        present = _joined([text or "" for text in texts])
+        absent = [row for row, text in enumerate(texts) if text is None]
     hashes = np.empty(len(texts), np.int64)
-    _hash(buffer, lengths, hashes)
+    _hash(*present, hashes)
     hashes[hashes == missing] = 0
-    for row in [i for i, text in enumerate(texts) if text is None]:
-        hashes[row] = missing
+    hashes[absent] = missing
     return hashes
 
 
 def _joined(texts: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Concatenate texts as UTF-8: the bytes, and the length of each."""
+    """Concatenate texts as UTF-8: the bytes, and the length of each.
+
+    Raises
+    ------
+    TypeError
+        One of them is none.
+    """
     joined = "".join(texts)
     if joined.isascii():
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))

@@ -73,14 +73,10 @@ class Reading:
     def keep(self, messages: list[Message]) -> RecordBatch:
         """Return as columns those of the records that are ours to answer."""
         batch = _to_columns(messages)
-        places = list(zip(batch.topics, batch.partitions, strict=True))
-        # The last write wins: read backwards, these are each partition's first.
-        firsts = dict(zip(reversed(places), reversed(batch.offsets), strict=True))
-        for place, offset in firsts.items():
-            if self._fault_of(TopicPartition(*place), offset):
-                return self.keep([m for m in messages if self._is_wanted(m)])
-        for place, offset in dict(zip(places, batch.offsets, strict=True)).items():
-            self._next[TopicPartition(*place)] = offset + 1
+        firsts, lasts = _extents(batch)
+        if any(self._fault_of(place, offset) for place, offset in firsts.items()):
+            return self.keep([m for m in messages if self._is_wanted(m)])
+        self._next.update({place: offset + 1 for place, offset in lasts.items()})
         return batch
 
     def _is_wanted(self, message: Message) -> bool:
@@ -98,6 +94,30 @@ class Reading:
         if place in self.returned:
             return "unclear_assignment"
         return "already_read" if offset < self._next[place] else None
+
+
+Offsets = dict[TopicPartition, int]
+
+
+def _extents(batch: RecordBatch) -> tuple[Offsets, Offsets]:
+    """Return each partition's first and last offset in a batch.
+
+    The last write wins: read backwards, it is the first offset.
+    """
+    topics, offsets = batch.topics, batch.offsets
+    if topics and topics.count(topics[0]) == len(topics):
+        # Numbers alone take a third of the time of topics and numbers.
+        numbers = batch.partitions
+        first = dict(zip(reversed(numbers), reversed(offsets), strict=True))
+        last = dict(zip(numbers, offsets, strict=True))
+        return _of_topic(topics[0], first), _of_topic(topics[0], last)
+    places = list(map(TopicPartition, topics, batch.partitions))
+    firsts = dict(zip(reversed(places), reversed(offsets), strict=True))
+    return firsts, dict(zip(places, offsets, strict=True))
+
+
+def _of_topic(topic: str, offsets: Mapping[int, int]) -> Offsets:
+    return {TopicPartition(topic, number): at for number, at in offsets.items()}
 
 
 def place_of(message: Message) -> TopicPartition:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.features import FeatureRows, FeatureTransform
-from worker.pipeline.partition import PartitionState, Span
+from worker.pipeline.partition import PartitionState, Span, at
 from worker.records import Decoded, EventBatch, RecordBatch, TopicPartition
 
 Bools = NDArray[np.bool_]
@@ -127,7 +127,7 @@ def _offsets_if_needed(
     if records.offsets[span.first] >= partition.folded_until:
         return None
     own = rows[first : int(np.searchsorted(rows, span.last))]
-    return np.array([records.offsets[row] for row in own.tolist()], np.int64)
+    return np.array(at(records.offsets, own), np.int64)
 
 
 def _first_from(decoded: Decoded, row: int) -> int:

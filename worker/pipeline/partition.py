@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.features import FeatureState
 from worker.records import MISSING, RecordBatch, TopicPartition
+
+_Item = TypeVar("_Item")
 
 
 def _nothing_to_remember(_: int | None) -> str:
@@ -65,6 +67,13 @@ class Span(NamedTuple):
     place: TopicPartition
     first: int
     last: int
+
+
+def at(items: Sequence[_Item], rows: NDArray[np.intp]) -> Sequence[_Item]:
+    """Return the items of those ascending rows; mostly none is left out."""
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return items[int(rows[0]) : int(rows[-1]) + 1]
+    return [items[row] for row in rows.tolist()]
 
 
 def pick(records: RecordBatch, rows: Sequence[int]) -> RecordBatch:

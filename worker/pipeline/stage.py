@@ -17,7 +17,7 @@ from worker.codec import Decoder, ScoreEncoder, origin_headers
 from worker.features import FeatureTransform, row_digests
 from worker.pipeline.dead_letters import DeadLetters
 from worker.pipeline.folding import LiveEvents, Part, fold, live_events
-from worker.pipeline.partition import PartitionState, by_partition
+from worker.pipeline.partition import PartitionState, at, by_partition
 from worker.pipeline.results import PartitionResult, Rejected
 from worker.pipeline.stopwatch import Stopwatch
 from worker.records import (
@@ -136,15 +136,13 @@ class Stage:
     ) -> list[Output]:
         """Return the scores of a part, in log order."""
         place = part.span.place
-        rows = live.rows[scored].tolist()
-        offsets = np.fromiter(
-            (records.offsets[row] for row in rows), np.int64, len(rows)
-        )
+        rows = live.rows[scored]
+        offsets = np.array(at(records.offsets, rows), np.int64)
         headers = origin_headers(place, offsets, answers.digests[scored])
         fields = zip(
             repeat(self.scores_topic),
             answers.values[scored],
-            [records.keys[row] for row in rows],
+            at(records.keys, rows),
             repeat(place.partition),
             [[header] for header in headers],
             repeat(place),
