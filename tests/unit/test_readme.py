@@ -90,6 +90,19 @@ def test_every_link_leads_to_a_file() -> None:
     assert [link for link in links if not (ROOT / link).is_file()] == []
 
 
+def test_every_guarantee_is_shown_by_tests_that_exist() -> None:
+    """The link's text is the name of the module that it leads to."""
+    guarantees = _section("What it guarantees")
+    rows = re.findall(r"^\| (?!claim|---)([^|]+) \|(.*)$", guarantees, re.MULTILINE)
+    shown = {claim: re.findall(r"\[(\w+)\]\(([^)]+)\)", rest) for claim, rest in rows}
+
+    assert len(shown) >= 9
+    assert [claim for claim, links in shown.items() if not links] == []
+    for name, path in (link for links in shown.values() for link in links):
+        assert path == f"{path.rpartition('/')[0]}/{name}.py"
+        assert "\ndef test_" in (ROOT / path).read_text(), path
+
+
 def test_every_make_target_exists() -> None:
     known = set(
         re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -136,6 +149,12 @@ def test_the_samples_are_a_payment_a_score_and_a_dead_letter() -> None:
 
 def test_the_headers_of_the_sample_are_all_that_there_are() -> None:
     assert list(_headers()) == list(DEAD_LETTER_HEADERS)
+
+
+def _section(title: str) -> str:
+    """Return what stands under a heading."""
+    (_, rest) = TEXT.split(f"## {title}\n")
+    return rest.partition("\n## ")[0]
 
 
 def _headers() -> dict[str, str]:
