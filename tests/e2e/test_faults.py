@@ -15,7 +15,15 @@ from tests.faults.scene import Scene
 from tests.faults.table import render
 
 #: What other tests do not play already, and does not take long.
-SELECTED = ("broker", "trimmed", "release", "giants", "cut-late")
+SELECTED = (
+    "trimmed",
+    "release",
+    "giants",
+    "bomb",
+    "unreadable",
+    "clock",
+    "cut-late",
+)
 
 BY_NAME = {fault.name: fault for fault in FAULTS}
 

@@ -155,6 +155,7 @@ FAULTS = (
         title="64 MB in a compressed batch of 64 kB",
         play=bombs,
         rounds=3,
+        quick_rounds=2,
     ),
     Fault(
         name="unreadable",

@@ -101,10 +101,10 @@ def rolling_restart(scene: Scene, rounds: int) -> None:
         moves = sum(len(w.events("partitions_revoked")) for w in workers.values())
         for turn in range(rounds):
             name = names[turn % 2]
-            asked_ms = now_ms()
             assert workers[name].end() == ExitCode.OK
+            ended_ms = now_ms()
             workers[name] = scene.start(name)
-            scene.struck_at(asked_ms)
+            scene.struck_at(ended_ms)
         now = sum(len(w.events("partitions_revoked")) for w in workers.values())
     assert now - moves <= rounds, f"{now - moves} revocations in {rounds} restarts"
     scene.notes.append("no partition of the other worker was ever revoked")
