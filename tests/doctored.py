@@ -23,6 +23,16 @@ def altered_score(**changes: Any) -> Alter:
     return alter
 
 
+def altered_reason(**changes: Any) -> Alter:
+    """Replace fields of the first reason of a flagged score."""
+
+    def alter(output: Output) -> Output:
+        first, *rest = json.loads(output.value or b"")["reasons"]
+        return altered_score(reasons=[first | changes, *rest])(output)
+
+    return alter
+
+
 def flip_decision(output: Output) -> Output:
     flagged = json.loads(output.value or b"")["flagged"]
     return altered_score(flagged=not flagged)(output)

@@ -23,6 +23,7 @@ def new_pipeline(
         decoder=Decoder(model.spec.schema),
         transform=model.transform,
         scorer=model.scorer,
+        reasons=model.reasons,
         encoder=ScoreEncoder(model.threshold, model.version),
         scores_topic="scores",
         dead_letters=DeadLetters(

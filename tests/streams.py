@@ -79,6 +79,7 @@ def right_answers(
         decoder=Decoder(model.spec.schema),
         transform=model.transform,
         scorer=model.scorer,
+        reasons=model.reasons,
         encoder=ScoreEncoder(model.threshold, model.version),
         scores_topic=scores_topic,
         dead_letters=DeadLetters(

@@ -122,7 +122,13 @@ def test_integers_that_identify_have_64_bits(number: int) -> None:
 def test_scores_are_valid() -> None:
     bits = np.arange(8)
     batch = EventBatch(["8412"] * 8, EVENT_TIME_MS + bits * 125, {})
-    reasons = [[ScoreReason("amount", 57.16), ScoreReason("mean", None)], *[None] * 7]
+    reasons = [
+        [
+            ScoreReason("amount", 57.16, 1.5, "amount: 57.16"),
+            ScoreReason("mean", None, 0.25, "mean: none"),
+        ],
+        *[None] * 7,
+    ]
 
     values = ScoreEncoder(0.62, "2018-07-31.1").encode(
         batch,

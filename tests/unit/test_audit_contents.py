@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from tests.audited import counts
 from tests.audited_stream import audit_stream
-from tests.doctored import Alter, altered_score, flip_decision, flip_digest, with_header
+from tests.doctored import (
+    Alter,
+    altered_reason,
+    altered_score,
+    flip_decision,
+    flip_digest,
+    with_header,
+)
 from tests.small_models import BOOK, small_model
 from tests.streams import FIRST_MS, HOUR_MS, payments, right_answers
 from worker.audit.fold import FoldStart
@@ -231,14 +239,49 @@ def test_a_model_with_another_spec_is_left_for_another_pass(
     assert report.compared + second.compared == len(log)
 
 
+@pytest.mark.parametrize(
+    "alter",
+    [
+        altered_score(reasons=None),
+        altered_score(reasons=[]),
+        altered_score(reasons=["amount"]),
+        altered_reason(text="amount: 1.00"),
+        altered_reason(value=1.0),
+        altered_reason(feature="is_night"),
+        altered_reason(contribution=9.0),
+        altered_reason(contribution=None),
+        altered_reason(more=1),
+    ],
+)
+def test_altered_reasons_are_different(
+    model: LoadedModel, log: RecordBatch, outputs: list[Output], alter: Alter
+) -> None:
+    row = next(i for i, o in enumerate(outputs) if b'"reasons"' in (o.value or b""))
+    outputs[row] = alter(outputs[row])
+
+    report = audit_stream([model], log, outputs)
+
+    assert counts(report) == {"different": 1}
+    assert only_what(report) == "reasons"
+
+
+def test_contributions_may_differ_by_rounding(
+    model: LoadedModel, log: RecordBatch, outputs: list[Output]
+) -> None:
+    row = next(i for i, o in enumerate(outputs) if b'"reasons"' in (o.value or b""))
+    part = json.loads(outputs[row].value or b"")["reasons"][0]["contribution"]
+    near, far = outputs.copy(), outputs.copy()
+    near[row] = altered_reason(contribution=round(part + 1e-6, 6))(outputs[row])
+    far[row] = altered_reason(contribution=round(part + 2e-6, 6))(outputs[row])
+
+    assert audit_stream([model], log, near).is_clean()
+    assert counts(audit_stream([model], log, far)) == {"different": 1}
+
+
 def test_thresholds_that_were_in_force_are_accepted_and_no_others(
     model: LoadedModel, log: RecordBatch, outputs: list[Output]
 ) -> None:
-    for row, output in enumerate(outputs[:50]):
-        if output.topic == "scores":
-            score = json.loads(output.value or b"")["score"]
-            change = altered_score(threshold=0.3, flagged=score >= 0.3)
-            outputs[row] = change(output)
+    outputs[:50] = right_answers(replace(model, threshold=0.3), log)[:50]
 
     allowed = audit_stream([model], log, outputs, thresholds=[0.3])
     unknown = audit_stream([model], log, outputs)

@@ -94,13 +94,29 @@ def test_flags_are_written_where_there_are_any_in_one_order() -> None:
 
 
 def test_reasons_are_written_where_they_are_given() -> None:
-    reasons = [[ScoreReason("amount", 57.16), ScoreReason("amount_mean", None)], None]
+    reasons = [
+        [
+            ScoreReason("amount", 57.16, 1.5, "amount: 57.16"),
+            ScoreReason("amount_mean", None, 0.25, "mean amount: none"),
+        ],
+        None,
+    ]
 
     first, second = encode([0.9, 0.1], reasons=reasons)
 
     assert first["reasons"] == [
-        {"feature": "amount", "value": 57.16},
-        {"feature": "amount_mean", "value": None},
+        {
+            "feature": "amount",
+            "value": 57.16,
+            "contribution": 1.5,
+            "text": "amount: 57.16",
+        },
+        {
+            "feature": "amount_mean",
+            "value": None,
+            "contribution": 0.25,
+            "text": "mean amount: none",
+        },
     ]
     assert "reasons" not in second
 

@@ -350,6 +350,7 @@ def loaded(
         spec=spec,
         transform=FeatureTransform(spec),
         scorer=Scorer(done.model, feature_count=len(spec.feature_names)),
+        reasons=None,
         threshold=done.alerts.threshold if threshold is None else threshold,
         manifest=manifest,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 from pathlib import Path
 
@@ -71,6 +72,45 @@ def test_scores_are_those_of_the_worker_byte_for_byte(
     assert code == 0
     assert out.splitlines() == expected
     assert b"scored %d, " % len(expected) in err
+
+
+def test_only_flagged_payments_have_reasons(
+    settings: Settings,
+    log: RecordBatch,
+    tmp_path: Path,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    file = write(tmp_path / "payments.jsonl", log.values)
+
+    run_command(score, settings, file)
+
+    scores = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert {row["flagged"] for row in scores} == {True, False}
+    assert all(row["flagged"] == ("reasons" in row) for row in scores)
+    first = next(row["reasons"][0] for row in scores if row["flagged"])
+    assert first["contribution"] > 0
+    assert first["text"].endswith(": none") == (first["value"] is None)
+
+
+def test_explained_payments_have_all_that_raised_or_lowered_their_scores(
+    settings: Settings,
+    model: LoadedModel,
+    log: RecordBatch,
+    tmp_path: Path,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    """With the model's base, contributions add up to the log odds of each score."""
+    file = write(tmp_path / "payments.jsonl", log.values)
+
+    run_command(score, settings, file, "--explain")
+
+    assert model.reasons is not None
+    scores = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert len(scores) > 300
+    for row in scores:
+        raw = sum(reason["contribution"] for reason in row["reasons"])
+        odds = math.exp(raw + model.reasons.contributions.base)
+        assert row["score"] == pytest.approx(odds / (1 + odds), abs=1e-5)
 
 
 def test_lines_that_are_no_payment_are_named_by_number_and_reason(

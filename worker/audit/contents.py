@@ -33,9 +33,10 @@ _LAST_PLACES = LAST_PLACES * float(np.spacing(1.0))
 
 
 class _Published(msgspec.Struct):
-    """The one part of a published score that decides how to check the others."""
+    """The parts of a published score that decide how to check the others."""
 
     model_version: str
+    flagged: bool = False
 
 
 _decode = msgspec.json.Decoder(_Published).decode
@@ -146,21 +147,16 @@ def _differing_scores(
     """Return the rows that differ, with the names of the fields; all are events."""
     if not len(answers):
         return []
-    encoder = ScoreEncoder(
-        thresholds[0] if thresholds else model.threshold, model.version
-    )
+    threshold = thresholds[0] if thresholds else model.threshold
+    encoder = ScoreEncoder(threshold, model.version)
     scores = model.scorer.score(rows.X)
-    values = encoder.encode(
-        rows.batch,
-        scores,
-        rows.late,
-        rows.duplicate,
-        rows.incomplete,
-    )
+    values = _encoded(rows, scores, encoder.flag(scores), encoder, model)
     origins = origin_headers(rows.place, rows.offsets, rows.digests)
     headers = [[origin] for origin in origins]
     if (values, headers, rows.keys) == (answers.values, answers.headers, answers.keys):
         return []
+    # Reasons belong to what was flagged, by whatever threshold; `rules` judge that.
+    values = _encoded(rows, scores, _published_flags(answers), encoder, model)
     tolerance = _LAST_PLACES if model.scorer.is_exact else TOLERANCE
     rules = ScoreRules({model.threshold, *thresholds}, tolerance)
     return [
@@ -174,6 +170,39 @@ def _differing_scores(
             + (["key"] if rows.keys[row] != answers.keys[row] else [])
         )
     ]
+
+
+def _encoded(
+    rows: FoldedRecords,
+    scores: NDArray[np.float64],
+    flagged: NDArray[np.bool_],
+    encoder: ScoreEncoder,
+    model: LoadedModel,
+) -> list[bytes]:
+    reasons = None
+    if model.reasons is not None:
+        reasons = model.reasons.of_scores(rows.X, flagged)
+    return encoder.encode(
+        rows.batch,
+        scores,
+        rows.late,
+        rows.duplicate,
+        rows.incomplete,
+        reasons=reasons,
+    )
+
+
+def _published_flags(answers: Answers) -> NDArray[np.bool_]:
+    """(n,) whether each answer says that it is flagged; garbage says nothing."""
+    flags = (_flagged(value) for value in answers.values)
+    return np.fromiter(flags, np.bool_, len(answers))
+
+
+def _flagged(value: bytes | None) -> bool:
+    try:
+        return _decode(value or b"").flagged
+    except msgspec.MsgspecError:
+        return False
 
 
 def _compare_dead_letters(

@@ -14,9 +14,13 @@ from typing import Any
 from worker.codec import DeadLetter
 from worker.codec.scores import SCORE_DIGITS
 from worker.records import Header
+from worker.scoring.reasons import DIGITS
 
 #: What rounding to the digits of a published score may add or take away.
 _ROUNDING = 0.5 * 10.0**-SCORE_DIGITS
+
+#: The same for a contribution, on either side.
+_CONTRIBUTION_ROUNDING = 1.5 * 10.0**-DIGITS
 
 _DECIDED_TOGETHER = ("score", "threshold", "flagged")
 
@@ -60,7 +64,14 @@ def score_differences(
         return ["encoding"]
     names = sorted((mine.keys() | theirs.keys()).difference(_DECIDED_TOGETHER))
     wrong = [name for name in names if not _same(mine.get(name), theirs.get(name))]
-    return wrong + _decision_differences(theirs, score, rules)
+    decision = _decision_differences(theirs, score, rules)
+    # Reasons follow from the decision: where that is wrong, they are not looked at.
+    if "reasons" in wrong and (
+        "flagged" in decision
+        or _same_reasons(mine.get("reasons"), theirs.get("reasons"))
+    ):
+        wrong.remove("reasons")
+    return wrong + decision
 
 
 def _decision_differences(
@@ -119,6 +130,21 @@ def dead_letter_differences(
     if published[1] != (None if letter.payload_truncated else value):
         wrong.append("value")
     return wrong
+
+
+def _same_reasons(mine: object, theirs: object) -> bool:
+    """Compare reasons; contributions up to what rounding may add or take away."""
+    if not isinstance(mine, list) or not isinstance(theirs, list):
+        return False
+    return len(mine) == len(theirs) and all(map(_same_reason, mine, theirs))
+
+
+def _same_reason(mine: dict[str, Any], theirs: object) -> bool:
+    if not isinstance(theirs, dict):
+        return False
+    part, other = mine["contribution"], _number(theirs.get("contribution"))
+    is_close = abs(part - other) <= _CONTRIBUTION_ROUNDING
+    return is_close and _same({**theirs, "contribution": part}, mine)
 
 
 def _parsed(value: bytes | None) -> dict[str, Any] | None:

@@ -23,10 +23,20 @@ SCORE_DIGITS = 9
 
 
 class ScoreReason(msgspec.Struct, gc=False):
-    """A feature that contributed to a score, with its value."""
+    """A feature that raised a score, with its value."""
 
     feature: Annotated[str, Meta(description="Name of the feature in the spec.")]
     value: Annotated[float | None, Meta(description="null: the value was missing.")]
+    contribution: Annotated[
+        float,
+        Meta(
+            description=(
+                "By how much it raised the model's raw score, rounded to 6 digits: "
+                "log odds, or a probability where the model is a random forest."
+            )
+        ),
+    ]
+    text: Annotated[str, Meta(description="Feature and value in words.")]
 
 
 class Score(msgspec.Struct, gc=False, omit_defaults=True):
@@ -56,7 +66,12 @@ class Score(msgspec.Struct, gc=False, omit_defaults=True):
     model_version: str
     reasons: Annotated[
         list[ScoreReason] | None,
-        Meta(description="What contributed most; on flagged transactions only."),
+        Meta(
+            description=(
+                "What raised the score most, the most first; on flagged transactions "
+                "only, and on none where the model is of a kind that is not explained."
+            )
+        ),
     ] = None
     flags: Annotated[
         tuple[Flag, ...],

@@ -123,6 +123,7 @@ def _pipeline(
         decoder=Decoder(model.spec.schema),
         transform=model.transform,
         scorer=model.scorer,
+        reasons=model.reasons,
         encoder=ScoreEncoder(threshold, model.version),
         scores_topic=settings.scores_topic,
         dead_letters=DeadLetters(

@@ -26,7 +26,7 @@ from worker.pipeline import (
     Stage,
 )
 from worker.records import RecordBatch, TopicPartition
-from worker.scoring import LoadedModel, load_model
+from worker.scoring import LoadedModel, Reasons, load_model
 
 HELP = "score payments from a file or standard input, without a broker"
 
@@ -38,6 +38,10 @@ EPILOG = """examples:
   With what the customers did before: the last 30 days, in the order of time. These
   are folded into the windows and not answered:
     fraud-worker score --history july.jsonl august.jsonl > scores.jsonl
+
+  Why? All that raised or lowered the score of each payment, the largest first; with
+  the model's base, the contributions add up to its raw score:
+    fraud-worker score --explain payment.jsonl | jq -r '.reasons[] | .text'
 
   What would another version or threshold have flagged?
     fraud-worker score --model 2018-07-31.1 --threshold 0.4 august.jsonl |
@@ -83,6 +87,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="VERSION", help="default: the version in use"
     )
     parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="give reasons for every payment, not for flagged ones only, and all of "
+        "them, those against fraud too",
+    )
+    parser.add_argument(
         "--dead-letters",
         metavar="FILE",
         help="where lines go that are no payment, as JSON lines with number and "
@@ -99,7 +109,7 @@ def main(args: argparse.Namespace, settings: Settings) -> int:
         if args.dead_letters:
             letters = files.enter_context(_created(args.dead_letters))
         model = load_model(open_bundle(settings, args.model))
-        scoring = _Scoring(model, settings)
+        scoring = _Scoring(model, settings, explain=args.explain)
         if history is not None:
             scoring.fold(history)
         scoring.answer(payments, sys.stdout.buffer, letters)
@@ -110,12 +120,12 @@ def main(args: argparse.Namespace, settings: Settings) -> int:
 class _Scoring:
     """The pipeline at work on lines, and what came of them."""
 
-    def __init__(self, model: LoadedModel, settings: Settings):
+    def __init__(self, model: LoadedModel, settings: Settings, *, explain: bool):
         threshold = settings.threshold
         self._encoder = ScoreEncoder(
             model.threshold if threshold is None else threshold, model.version
         )
-        self._pipeline = _pipeline(model, self._encoder)
+        self._pipeline = _pipeline(model, self._encoder, explain=explain)
         self._partition = PartitionState(
             _PLACE,
             epoch=0,
@@ -167,11 +177,12 @@ class _Scoring:
         return self._pipeline.run(records, {_PLACE: self._partition})
 
 
-def _pipeline(model: LoadedModel, encoder: ScoreEncoder) -> Pipeline:
+def _pipeline(model: LoadedModel, encoder: ScoreEncoder, *, explain: bool) -> Pipeline:
     stage = Stage(
         decoder=Decoder(model.spec.schema, key_is_entity=None),
         transform=model.transform,
         scorer=model.scorer,
+        reasons=_reasons(model, explain=explain),
         encoder=encoder,
         scores_topic="scores",
         dead_letters=DeadLetters(
@@ -183,6 +194,22 @@ def _pipeline(model: LoadedModel, encoder: ScoreEncoder) -> Pipeline:
         ),
     )
     return Pipeline({_PLACE.topic: stage})
+
+
+def _reasons(model: LoadedModel, *, explain: bool) -> Reasons | None:
+    """Return the reasons that the worker gives, or those of every payment in full.
+
+    Raises
+    ------
+    InvalidConfig
+        Explanations are asked for, and the model is of a kind that has none.
+    """
+    if not explain:
+        return model.reasons
+    if model.reasons is None:
+        problem = f"--explain: {model.manifest.model} is not a kind that is explained"
+        raise InvalidConfig([problem], subject="command line")
+    return model.reasons.in_full()
 
 
 def _named(lines: list[Line], part: PartitionResult) -> Iterator[bytes]:

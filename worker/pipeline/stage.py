@@ -28,7 +28,7 @@ from worker.records import (
     Rejection,
     TopicPartition,
 )
-from worker.scoring import Scorer
+from worker.scoring import Reasons, Scorer
 
 #: Makes an Output of the tuple of its fields in two thirds of the time.
 _output_of: Any = partial(tuple.__new__, Output)
@@ -47,11 +47,15 @@ class _Answers:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The last stage: scores what it folds."""
+    """The last stage: scores what it folds.
+
+    `reasons` is None where the model's scores are not explained.
+    """
 
     decoder: Decoder
     transform: FeatureTransform
     scorer: Scorer
+    reasons: Reasons | None
     encoder: ScoreEncoder
     scores_topic: str
     dead_letters: DeadLetters
@@ -85,10 +89,19 @@ class Stage:
         return self.scorer.score(X)
 
     def _encode(self, live: LiveEvents, scores: NDArray[np.float64]) -> _Answers:
+        flagged = self.encoder.flag(scores)
+        reasons = None
+        if self.reasons is not None:
+            reasons = self.reasons.of_scores(live.X, flagged)
         values = self.encoder.encode(
-            live.events, scores, live.late, live.duplicate, live.incomplete
+            live.events,
+            scores,
+            live.late,
+            live.duplicate,
+            live.incomplete,
+            reasons=reasons,
         )
-        return _Answers(self.encoder.flag(scores), values, row_digests(live.X))
+        return _Answers(flagged, values, row_digests(live.X))
 
     def _results(
         self,

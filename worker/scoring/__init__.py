@@ -5,12 +5,14 @@ Knows no broker and no record beyond the golden ones.
 
 from worker.scoring.golden import Golden, GoldenRecord, check_golden, make_golden
 from worker.scoring.loading import LoadedModel, deserialise, load_model
+from worker.scoring.reasons import Reasons
 from worker.scoring.scorer import Scorer, describe
 
 __all__ = [
     "Golden",
     "GoldenRecord",
     "LoadedModel",
+    "Reasons",
     "Scorer",
     "check_golden",
     "describe",

@@ -18,7 +18,9 @@ import joblib
 from worker.bundle import Manifest, VerifiedBundle
 from worker.errors import BundleRejected, InvalidConfig
 from worker.features import FeatureTransform, Spec
-from worker.scoring.golden import Golden, check_golden
+from worker.scoring.explain import check_sums
+from worker.scoring.golden import Golden, check_golden, transform_records
+from worker.scoring.reasons import Reasons
 from worker.scoring.scorer import Scorer
 
 #: What unpickling bytes is known to raise when they are no pickle, or when a class
@@ -44,6 +46,8 @@ class LoadedModel:
 
     Attributes
     ----------
+    reasons
+        None for a kind of model that is not explained.
     threshold
         Payments whose published score reaches it are flagged.
     """
@@ -52,6 +56,7 @@ class LoadedModel:
     spec: Spec
     transform: FeatureTransform
     scorer: Scorer
+    reasons: Reasons | None
     threshold: float
     manifest: Manifest
 
@@ -63,6 +68,7 @@ def load_model(bundle: VerifiedBundle) -> LoadedModel:
     2. the model is deserialised from the bytes that were verified
     3. the model can do what scoring needs
     4. the golden events give the published features and scores
+    5. the reasons of their scores add up to them
 
     Raises
     ------
@@ -105,11 +111,16 @@ def _load(bundle: VerifiedBundle) -> LoadedModel:
     model = deserialise(bundle.files["model.joblib"])
     scorer = Scorer(model, feature_count=len(spec.feature_names))
     check_golden(golden, transform, scorer)
+    reasons = Reasons.of_model(model, spec)
+    if reasons is not None:
+        X = transform_records(golden.records, transform)
+        check_sums(reasons.contributions, reasons.unit, X, scorer.score(X))
     return LoadedModel(
         version=bundle.version,
         spec=spec,
         transform=transform,
         scorer=scorer,
+        reasons=reasons,
         threshold=bundle.manifest.threshold,
         manifest=bundle.manifest,
     )

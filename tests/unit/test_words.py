@@ -1,0 +1,100 @@
+"""Features and values are named as an analyst would name them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from worker.features import Spec
+from worker.features.declarations import Feature
+from worker.scoring.words import phrase, writer
+
+CUSTOMER = Spec.from_toml((ROOT / "training" / "specs" / "customer.toml").read_text())
+
+
+def feature(name: str, spec: Spec = CUSTOMER) -> Feature:
+    (found,) = (one for one in spec.features if one.name == name)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("amount", 1640.5, "amount: 1,640.50"),
+        (
+            "amount_tail",
+            640,
+            "amount, limited to 150 to 1000, rounded to multiples of 5: 640.00",
+        ),
+        ("hour", 5.0, "hour of the day (UTC): 5"),
+        ("is_weekend", 1.0, "weekend (UTC): yes"),
+        ("is_night", 0.0, "night, from 0 to 6 o'clock (UTC): no"),
+        (
+            "customer_transaction_count_1d",
+            14.0,
+            "number of transactions of this customer in 1 day: 14",
+        ),
+        (
+            "customer_amount_mean_30d",
+            53.2468,
+            "mean amount of this customer in 30 days: 53.25",
+        ),
+        (
+            "customer_amount_max_1d",
+            math.nan,
+            "greatest amount of this customer in 1 day before this one: none",
+        ),
+        (
+            "customer_terminal_count_7d",
+            3.0,
+            "number of different values of terminal id of this customer in 7 days: 3",
+        ),
+        (
+            "customer_seconds_since_last_30d",
+            200.0,
+            "time since the last transaction of this customer in 30 days: 3.3 minutes",
+        ),
+        (
+            "amount_ratio_30d",
+            2.1904,
+            "amount divided by the mean amount of this customer in 30 days: 2.19",
+        ),
+        (
+            "customer_large_count_14d",
+            2.0,
+            (
+                "number of transactions of this customer in 14 days, where amount "
+                "divided by the mean amount of this customer in 30 days is above 2.5: 2"
+            ),
+        ),
+    ],
+)
+def test_a_feature_and_its_value_in_words(name: str, value: float, text: str) -> None:
+    one = feature(name)
+
+    assert f"{phrase(one, CUSTOMER)}: {writer(one, CUSTOMER)(value)}" == text
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "training" / "specs").glob("*.toml")))
+def test_every_feature_that_ships_has_words_for_itself_and_any_value(
+    path: Path,
+) -> None:
+    spec = Spec.from_toml(path.read_text())
+
+    for one in spec.features:
+        assert phrase(one, spec)
+        assert "_" not in phrase(one, spec)
+        for value in (0.0, 1.0, 2.5, -3.0, 1e12, math.nan):
+            assert writer(one, spec)(value)
+
+
+def test_days_of_the_week_have_names() -> None:
+    text = CUSTOMER.text.replace('calendar = "hour"', 'calendar = "weekday"')
+    spec = Spec.from_toml(text)
+
+    write = writer(feature("hour", spec), spec)
+
+    assert [write(0.0), write(6.0), write(7.0)] == ["Monday", "Sunday", "7"]
