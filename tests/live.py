@@ -36,7 +36,7 @@ from worker.kafka.admin import Cluster
 from worker.kafka.config import ClientSettings
 
 #: A worker that has to import, load and join on a busy machine.
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 _RUN = "import sys; from worker.cli import main; sys.exit(main())"
 
@@ -101,7 +101,7 @@ class LiveWorker:
         self.send(number)
         return self.wait()
 
-    def wait(self, seconds: float = 30.0) -> int:
+    def wait(self, seconds: float = START_SECONDS) -> int:
         """Return the exit code once it has ended."""
         return self.process.wait(seconds)
 
@@ -201,7 +201,7 @@ class Stream:
         messages = read_back(self.clients, self.transactions)
         return {_place(message) for message in messages}
 
-    def await_answers(self, count: int, seconds: float = 60.0) -> None:
+    def await_answers(self, count: int, seconds: float = START_SECONDS) -> None:
         """Wait until that many offsets of the input have been committed."""
         with Cluster(self.clients) as cluster:
             places = cluster.partitions(self.transactions)
@@ -222,6 +222,14 @@ class Stream:
             ]
             bounds, ends = cluster.bounds(places), cluster.open_ends(places)
             return any(ends[place] > bounds[place].end for place in places)
+
+    def has_left_open(self) -> bool:
+        """Whether such a commit stays, once whoever began it stands still.
+
+        Others have commits open, too, and what was about to end may still do so; these
+        close while one looks again and again.
+        """
+        return all(self.has_open_commit() for _ in range(5))
 
     def dead_letter_headers(self) -> Iterator[dict[str, str]]:
         """Yield the headers of each dead letter."""
@@ -353,21 +361,22 @@ def _get(port: int, path: str) -> str:
     return body.decode()
 
 
-def kill_in_open_commit(stream: Stream, worker: LiveWorker) -> None:
-    """Kill the worker while a commit of its is open.
-
-    It is frozen first: what is open then stays open, unless the broker was just about
-    to end it; so it must be seen twice.
-    """
+def freeze_in_open_commit(stream: Stream, worker: LiveWorker) -> None:
+    """Stop the worker, again and again, until it leaves a commit open."""
 
     def is_caught() -> bool:
         worker.send(signal.SIGSTOP)
-        if stream.has_open_commit() and stream.has_open_commit():
+        if stream.has_left_open():
             return True
         worker.send(signal.SIGCONT)
         return False
 
-    wait_until(is_caught, what="an open commit", seconds=30)
+    wait_until(is_caught, what="an open commit", seconds=START_SECONDS)
+
+
+def kill_in_open_commit(stream: Stream, worker: LiveWorker) -> None:
+    """Kill the worker while a commit of its is open."""
+    freeze_in_open_commit(stream, worker)
     worker.kill()
     assert stream.has_open_commit()
 

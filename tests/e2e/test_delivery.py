@@ -6,7 +6,13 @@ import signal
 import time
 from collections import Counter
 
-from tests.live import MakeStream, Stream, Traffic, kill_in_open_commit
+from tests.live import (
+    START_SECONDS,
+    MakeStream,
+    Stream,
+    Traffic,
+    kill_in_open_commit,
+)
 from tests.waiting import wait_until
 from worker.errors import ExitCode
 
@@ -151,7 +157,7 @@ def test_two_workers_that_start_a_group_at_once_agree(make_stream: MakeStream) -
     wait_until(
         lambda: all(worker.events("partition_live") for worker in workers),
         what="three workers with partitions",
-        seconds=60,
+        seconds=START_SECONDS,
     )
     traffic.write(2000)
     stream.await_answers(4000)

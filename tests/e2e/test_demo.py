@@ -93,7 +93,11 @@ class Demo:
 
     def leaves_nothing(self) -> bool:
         """Whether nothing runs any more and no file is left."""
-        wait_until(lambda: not self.started(), what=f"the end of {self.started()}")
+        wait_until(
+            lambda: not self.started(),
+            what=f"the end of {self.started()}",
+            seconds=SECONDS,
+        )
         return not list(self.temporary.iterdir())
 
 
@@ -152,7 +156,7 @@ def test_ctrl_c_in_a_terminal_ends_the_traffic_and_the_audit_follows(
         press(b"\x03")
 
         assert demo.end() == 0, shown()
-        wait_until(lambda: CLEAN in shown(), what="the audit")
+        wait_until(lambda: CLEAN in shown(), what="the audit", seconds=SECONDS)
     assert "at-least-once demo broker, in memory" in shown()
     assert "the audit claims no more than" in shown()
     assert shown().rindex("\x1b[?25h") > shown().rindex("\x1b[?25l")  # the cursor
@@ -196,7 +200,9 @@ def test_a_killed_demo_takes_everything_with_it(run_demo: RunDemo) -> None:
     demo.process.kill()
     demo.process.wait()
 
-    wait_until(lambda: not demo.started(), what="the end of all children")
+    wait_until(
+        lambda: not demo.started(), what="the end of all children", seconds=SECONDS
+    )
 
 
 def test_a_missing_bundle_ends_it_with_the_workers_own_words(
@@ -212,7 +218,9 @@ def test_a_missing_bundle_ends_it_with_the_workers_own_words(
     (kept,) = demo.temporary.iterdir()
     assert f"kept: {kept}" in said
     assert "fraud-train publish" in (kept / "worker-1.log").read_text()
-    wait_until(lambda: not demo.started(), what="the end of all children")
+    wait_until(
+        lambda: not demo.started(), what="the end of all children", seconds=SECONDS
+    )
 
 
 def _numbers(pattern: str, lines: list[str]) -> tuple[int, ...]:

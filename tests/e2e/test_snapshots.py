@@ -17,7 +17,7 @@ from tests.faults.states import (
     of_another_topic,
     truncate,
 )
-from tests.live import MakeStream, Stream, Traffic
+from tests.live import START_SECONDS, MakeStream, Stream, Traffic
 from tests.waiting import wait_until
 from worker.errors import ExitCode
 
@@ -74,7 +74,7 @@ def crashed(stream: Stream) -> Crash:
         wait_until(
             lambda: all(len(snapshots(stream, p)) >= 2 for p in places),
             what="two snapshots of each partition",
-            seconds=60,
+            seconds=START_SECONDS,
         )
         worker.kill()
         left = {p: [int(path.stem) for path in snapshots(stream, p)] for p in places}

@@ -95,8 +95,10 @@ def unreadable_batch(scene: Scene, rounds: int) -> None:
             assert scene.committed() == stopped_at, "it went on beyond the damage"
         stopped_at = scene.committed()
     batch.mend()
+    mended_ms = now_ms()
+    scene.traffic.write(200)
     scene.start()
-    scene.watch.await_after(now_ms())
+    scene.seconds += scene.watch.await_after(mended_ms)
     scene.notes.append(f"exit {int(ExitCode.STATE)} names the offset each time")
 
 

@@ -27,8 +27,9 @@ def kill_broker(scene: Scene, rounds: int) -> None:
     with scene.traffic.flowing(RATE), Supervisor(scene) as supervisor:
         scene.await_scores()
         for _ in range(rounds):
-            killed, killed_ms = time.monotonic(), now_ms()
+            killed = time.monotonic()
             kafka.kill()
+            killed_ms = now_ms()
             kafka.start(timeout_seconds=120)
             down.append(time.monotonic() - killed)
             scene.struck_at(killed_ms)

@@ -9,7 +9,7 @@ from collections import Counter
 from tests.faults.commits import OtherProgram
 from tests.faults.fault import Fault
 from tests.faults.scene import RATE, Scene
-from tests.faults.watch import PATIENCE_SECONDS
+from tests.faults.watch import PATIENCE_SECONDS, now_ms
 from tests.live import Stream, Traffic
 from tests.marks import marked_payment
 from tests.waiting import wait_until
@@ -49,6 +49,8 @@ def jumping_clocks(scene: Scene, rounds: int) -> None:
     traffic = scene.traffic = JumpingTraffic(scene.stream)
     worker = OtherProgram(scene, "tests.faults.jumping")
     with traffic.flowing(2 * RATE):
+        scene.await_scores()
+        began_ms = now_ms()
         wait_until(
             lambda: (
                 len(worker.events("clock_jumped")) >= rounds
@@ -57,6 +59,7 @@ def jumping_clocks(scene: Scene, rounds: int) -> None:
             what=f"{rounds} jumps and three floods",
             seconds=PATIENCE_SECONDS,
         )
+        scene.note_silences(began_ms)
     scene.stream.await_answers(traffic.count)
     headers = scene.stream.dead_letter_headers()
     reasons = Counter(letter["dlq.reason"] for letter in headers)

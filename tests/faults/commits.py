@@ -7,7 +7,7 @@ import sys
 from demo import child
 from tests.faults.fault import Fault
 from tests.faults.scene import RATE, Scene
-from tests.faults.watch import PATIENCE_SECONDS
+from tests.faults.watch import PATIENCE_SECONDS, now_ms
 from tests.live import LiveWorker
 from tests.waiting import wait_until
 
@@ -16,12 +16,15 @@ def random_aborts(scene: Scene, rounds: int) -> None:
     """A third of all commits is aborted after everything in it was produced."""
     worker = OtherProgram(scene, "tests.faults.aborting")
     with scene.traffic.flowing(RATE):
+        scene.await_scores()
+        began_ms = now_ms()
         wait_until(
             lambda: len(worker.events("abort_injected")) >= rounds,
             what=f"{rounds} aborts",
             seconds=PATIENCE_SECONDS,
         )
         scene.await_scores()
+        scene.note_silences(began_ms)
     scene.struck = len(worker.events("abort_injected"))
 
 

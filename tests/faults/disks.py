@@ -35,7 +35,7 @@ def full_disk(scene: Scene, rounds: int) -> None:
         )
         scene.struck = _failures(worker)
         scene.await_scores()
-        silence = max(scene.watch.silences(full_ms, now_ms()))
+        scene.note_silences(full_ms)
         assert worker.log.stat().st_size < _ROOM_BYTES, "the log was cut, too"
         assert worker.events("snapshot_failed")
         _set_room(worker, unlimited)
@@ -47,8 +47,7 @@ def full_disk(scene: Scene, rounds: int) -> None:
         scene.watch.await_after(began_ms)
         assert worker.events("snapshot_loaded"), "none was loaded afterwards"
     scene.notes.append(
-        f"scored on, never silent for more than {silence:.2f} s; once there was room, "
-        "snapshots were taken, and one was loaded after kill -9"
+        "scored on; once there was room, snapshots were taken, and loaded after kill -9"
     )
 
 

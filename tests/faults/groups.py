@@ -7,7 +7,7 @@ import signal
 from tests.faults.fault import Fault
 from tests.faults.scene import RATE, Scene
 from tests.faults.watch import PATIENCE_SECONDS, now_ms
-from tests.live import LiveWorker, kill_in_open_commit
+from tests.live import LiveWorker, freeze_in_open_commit, kill_in_open_commit
 from tests.waiting import wait_until
 from worker.errors import ExitCode
 
@@ -39,7 +39,7 @@ def sleeper(scene: Scene, rounds: int) -> None:
             _await_more(victim, live_before)
             scene.await_scores()
             live_before = len(_live(other))
-            _freeze_in_open_commit(scene, victim)
+            freeze_in_open_commit(scene.stream, victim)
             slept_ms, before = now_ms(), _noticed(victim)
             _await_more(other, live_before)
             scene.struck_at(slept_ms)
@@ -128,22 +128,6 @@ def _await_more(worker: LiveWorker, count: int) -> None:
         what=f"a partition live in {worker.log.name}",
         seconds=PATIENCE_SECONDS,
     )
-
-
-def _freeze_in_open_commit(scene: Scene, worker: LiveWorker) -> None:
-    """Freeze the worker, again and again, until a commit of its is open.
-
-    Others have commits open, too; theirs close while one looks twice.
-    """
-
-    def is_caught() -> bool:
-        worker.send(signal.SIGSTOP)
-        if all(scene.stream.has_open_commit() for _ in range(5)):
-            return True
-        worker.send(signal.SIGCONT)
-        return False
-
-    wait_until(is_caught, what="an open commit", seconds=60)
 
 
 def _noticed(worker: LiveWorker) -> dict[str, int]:

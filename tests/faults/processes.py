@@ -34,13 +34,18 @@ def two_of_one_name(scene: Scene, rounds: int) -> None:
         first = scene.start()
         scene.await_scores()
         for fenced_before in range(rounds):
-            began_ms = now_ms()
             second = scene.start()
             first.await_event("fenced", fenced_before + 1)
+            fenced_ms = now_ms()
             assert _ends_with(first, ExitCode.FENCED), first.process.returncode
-            scene.struck_at(began_ms)
+            said = first.events("stopped")[-1]["because"]
+            assert "FRAUD_INSTANCE" in said, said
+            scene.struck_at(fenced_ms)
             first = second
-    scene.notes.append(f"each loser ended with {int(ExitCode.FENCED)}, seconds later")
+    scene.notes.append(
+        f"each loser ended with {int(ExitCode.FENCED)} and named FRAUD_INSTANCE; the "
+        "seconds count from the moment at which it was fenced"
+    )
 
 
 def sigterm(scene: Scene, rounds: int) -> None:

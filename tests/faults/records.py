@@ -13,7 +13,7 @@ import confluent_kafka
 from demo.broken import KINDS, Keyed, payment
 from tests.faults.fault import Fault
 from tests.faults.scene import RATE, Scene
-from tests.faults.watch import PATIENCE_SECONDS
+from tests.faults.watch import PATIENCE_SECONDS, now_ms
 from tests.live import Stream, Traffic
 from tests.marks import marked_payment
 from tests.waiting import wait_until
@@ -77,12 +77,15 @@ def poison(scene: Scene, rounds: int) -> None:
     for kind in KINDS:
         traffic.write_kind(kind)
     with traffic.flowing(2 * RATE):
+        scene.await_scores()
+        began_ms = now_ms()
         wait_until(
             lambda: traffic.spoiled.total() >= rounds,
             what=f"{rounds} poisonous records",
             seconds=PATIENCE_SECONDS,
         )
         scene.await_scores()
+        scene.note_silences(began_ms)
     scene.stream.await_answers(traffic.count)
     headers = scene.stream.dead_letter_headers()
     reasons = Counter(letter["dlq.reason"] for letter in headers)
@@ -125,6 +128,7 @@ def giants(scene: Scene, rounds: int) -> None:
     scene.start()
     with scene.traffic.flowing(RATE):
         scene.await_scores()
+        began_ms = now_ms()
         for number in range(rounds):
             value = b'{"note":"' + b"x" * (_GIANT_BYTES - 11) + b'"}'
             giant.produce(scene.stream.transactions, value, str(number).encode())
@@ -132,6 +136,7 @@ def giants(scene: Scene, rounds: int) -> None:
         scene.await_scores()
         pointers = _await_pointers(scene, rounds)
         scene.await_scores()
+        scene.note_silences(began_ms)
     sizes = {letter["dlq.payload.size"] for letter in pointers}
     assert sizes == {str(_GIANT_BYTES)}, sizes
     scene.struck = len(pointers)

@@ -59,6 +59,14 @@ class Scene:
         """Wait until a score made from now on is there on every partition."""
         self.watch.await_after(now_ms())
 
+    def note_silences(self, since_ms: int) -> None:
+        """Take the longest time without a score for what a fault costs that stops none.
+
+        Of each partition, from that moment until now.
+        """
+        self.seconds += self.watch.silences(since_ms, now_ms())
+        self.notes.append("seconds are the longest silence of each partition")
+
     def committed(self) -> int:
         """Return the sum of the group's offsets."""
         with Cluster(self.stream.clients) as cluster:

@@ -143,7 +143,9 @@ def trimmed_log(scene: Scene, rounds: int) -> None:
     refused = scene.start()
     assert refused.wait(60) == ExitCode.STATE, refused.log.read_text()[-1000:]
     scene.struck += 1
+    cold_ms = now_ms()
     cold = scene.start(FRAUD_COLD_START="true")
+    scene.seconds += scene.watch.await_after(cold_ms)
     cold.await_event("partition_live", 2 * stream.partitions)
     stream.await_answers(2000)
     flagged = _flagged_days(scene, now)

@@ -72,9 +72,7 @@ class _Storm:
         wait_for(now_ms() + self._chance.randrange(_LONGEST_CALM_MS))
         assert victim.process.poll() is None, f"{name} had ended before it was killed"
         victim.kill()
-        # Others have commits open, too; theirs close while one looks again and again.
-        is_open = self._scene.stream.has_open_commit
-        self.in_open_commit += all(is_open() for _ in range(5))
+        self.in_open_commit += self._scene.stream.has_left_open()
         self._running[name] = self._scene.start(name)
 
     def moves(self) -> int:

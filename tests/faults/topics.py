@@ -8,6 +8,7 @@ from confluent_kafka.admin import AdminClient
 
 from tests.faults.fault import Fault
 from tests.faults.scene import Scene
+from tests.faults.watch import now_ms
 from tests.live import Stream
 from tests.waiting import wait_until
 from worker.errors import ExitCode
@@ -40,7 +41,9 @@ def no_scores_topic(scene: Scene, rounds: int) -> None:
     assert scene.committed() == 0, "offsets were committed without scores"
     scene.struck += 1
     stream.kafka.create_topics({stream.scores: stream.partitions})
+    made_ms = now_ms()
     scene.start()
+    scene.seconds += scene.watch.await_after(made_ms)
     stream.await_answers(_PAYMENTS)
     scene.notes.append(
         f"exit {int(ExitCode.STATE)} at the start; exit {code} after {took:.0f} s of "

@@ -131,7 +131,7 @@ class Scene:
                     for place in self.places
                 ] == self.written
 
-            wait_until(done, what="all commits", seconds=90)
+            wait_until(done, what="all commits", seconds=120)
 
     def answers(self) -> list[list[bytes]]:
         """Return what a reader of committed records sees, by partition."""
@@ -242,7 +242,7 @@ def test_a_worker_that_slept_through_its_session_writes_nothing_twice(
     nap = threading.Event()
     with scene.working("0", nap=nap, extra=short):
         scene.write(1000)
-        assert nap.wait(20)
+        assert nap.wait(60)
         with scene.working("1", extra=short):
             scene.await_commits()
             scene.write(1000)

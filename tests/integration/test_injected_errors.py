@@ -31,6 +31,9 @@ from worker.records import NextOffset, Output, TopicPartition
 
 INPUT = TopicPartition("in", 0)
 
+#: A busy machine may stand still for long; what comes at all comes much earlier.
+PATIENCE_SECONDS = 60.0
+
 #: What Kafka calls 120 has no name in every version of the client.
 TRANSACTION_ABORTABLE = 120
 
@@ -87,7 +90,7 @@ def _join(consumer: KafkaConsumer) -> None:
     consumer.subscribe(
         on_assigned=begin, on_revoked=lambda _: None, on_lost=lambda _: None
     )
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not taken:
         assert time.monotonic() < deadline
         consumer.poll(10, 0.05)
@@ -107,7 +110,7 @@ def commit_soon(
     After records were refused, their sequence numbers are missing, and the client
     needs one more attempt to notice and to begin anew.
     """
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         assert time.monotonic() < deadline
         bench.consumer.poll(10, 0.01)
@@ -330,7 +333,7 @@ def test_an_offset_that_cannot_be_fetched_ends_the_process_by_name(
     bench.cluster.fail(Api.FETCH, *[E.OFFSET_OUT_OF_RANGE] * 5)
 
     with pytest.raises(StateUnusable, match="at in/0 offset"):
-        poll_for(bench.consumer, seconds=20)
+        poll_for(bench.consumer, seconds=PATIENCE_SECONDS)
 
 
 def test_a_topic_that_may_not_be_read_ends_the_process_if_it_lasts(
@@ -340,27 +343,29 @@ def test_a_topic_that_may_not_be_read_ends_the_process_if_it_lasts(
     bench.cluster.fail(Api.FETCH, E.TOPIC_AUTHORIZATION_FAILED)
 
     with pytest.raises(BrokerFailed, match="rights"):
-        poll_for(bench.consumer, seconds=20)
+        poll_for(bench.consumer, seconds=PATIENCE_SECONDS)
 
 
 def test_a_refusal_that_passes_is_forgotten(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench.cluster.fail(Api.FETCH, E.TOPIC_AUTHORIZATION_FAILED)
+    # More than one: the answer to a fetch is lost with its connection, if that breaks.
+    bench.cluster.fail(Api.FETCH, *[E.TOPIC_AUTHORIZATION_FAILED] * 100)
     # By the log: one poll may bring both the refusal and its end.
     poll_until(bench.consumer, lambda: "broker_refuses" in caplog.messages)
+    bench.cluster.forget_failures()
     producer = bench.careless_producer()
     producer.commit(
         [Output("in", b"v", b"k", 0, [], INPUT)], {INPUT: NextOffset(0, "")}
     )
-    poll_until(bench.consumer, lambda: bench.consumer.positions() == {INPUT: 1})
+    poll_until(bench.consumer, lambda: bench.consumer.positions()[INPUT] >= 1)
 
     assert bench.consumer._refused_since is None
     producer.close()
 
 
 def poll_until(consumer: KafkaConsumer, condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline
         consumer.poll(10, 0.05)

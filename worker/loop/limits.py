@@ -56,7 +56,7 @@ class Limits:
     pause_after_seconds: float = 1.0
     idle_commit_seconds: float = 3600.0
     measure_seconds: float = 1.0
-    load_seconds: float = 0.005
+    load_seconds: float = 0.004
     idle_load_seconds: float = 0.04
     load_poll_seconds: float = 0.002
     commit_seconds: float = 120.0

@@ -22,6 +22,7 @@ from typing import NamedTuple, TypeAlias
 from worker.pipeline import PartitionState
 from worker.records import TopicPartition
 from worker.snapshots import (
+    SLICE_EVENTS,
     Read,
     ReadItem,
     SnapshotIdentity,
@@ -44,6 +45,8 @@ class SnapshotPolicy:
         A partition's snapshot is not older than this, if the disk keeps up.
     stop_seconds
         How long the last snapshots may take when the worker stops.
+    slice_events
+        How many events are taken in at once when one is read.
     """
 
     store: SnapshotStore
@@ -51,6 +54,7 @@ class SnapshotPolicy:
     state_fingerprint: str
     interval_seconds: float
     stop_seconds: float = 3.0
+    slice_events: int = SLICE_EVENTS
 
     def identity(self, place: TopicPartition, fold_start: int) -> SnapshotIdentity:
         """Return what a snapshot of that partition must say of itself."""
@@ -113,6 +117,7 @@ class Snapshots:
                 place,
                 policy.identity(place, of_place.fold_start),
                 of_place.offsets,
+                slice_events=policy.slice_events,
             )
             for place, of_place in wanted.items()
         )
