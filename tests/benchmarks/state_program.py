@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from tests.benchmarks.stack import cpu_seconds, resident_bytes
 from tests.benchmarks.workload import bench_spec
 from worker.features import FeatureTransform
-from worker.loop.snapshots import SnapshotPolicy, Snapshots
+from worker.loop.limits import Limits
+from worker.loop.loading import Asked, Loading
+from worker.loop.snapshots import SnapshotPolicy, Snapshots, Wanted
 from worker.pipeline import PartitionState
-from worker.records import Column, EventBatch, TopicPartition
+from worker.records import Column, EventBatch, LogBounds, TopicPartition
 from worker.snapshots import SnapshotStore
-from worker.snapshots.reader import SLICE_EVENTS
 
 PLACE = TopicPartition("transactions", 0)
 
@@ -117,18 +118,23 @@ def snapshot(directory: Path, keys: int, per_key: int) -> dict[str, float]:
 
 
 def restored(directory: Path, keys: int, per_key: int) -> dict[str, float]:
-    """Fill a state from the snapshot that `snapshot` left, as a worker would."""
+    """Fill a state from the snapshot that `snapshot` left, as an idle worker does."""
     transform = FeatureTransform(bench_spec())
     transform.warm_up()
-    state = transform.new_state()
-    policy, pid = _policy(directory), os.getpid()
+    wanted = {PLACE: Wanted(0, range(2**62))}
+    bounds = LogBounds(0, 2**62, None)
+    limits, pid = Limits(), os.getpid()
     began, before = time.perf_counter(), cpu_seconds(pid)
-    identity = policy.identity(PLACE, 0)
-    with next(policy.store.usable(PLACE, identity, range(2**62))) as found:
-        state.reserve(found.key_count, found.event_count)
-        for part in found.slices(SLICE_EVENTS):
-            state.take_in(part)
+    loading = Loading(
+        Asked(PLACE, 1, None, bounds, None),
+        *Snapshots(_policy(directory)).read(wanted),
+        new_state=lambda _: transform.new_state(),
+        clock=time.monotonic,
+    )
+    while not loading.go_on(time.monotonic() + limits.idle_load_seconds):
+        time.sleep(limits.load_poll_seconds)  # the poll of a worker with no records
     seconds, cpu = time.perf_counter() - began, cpu_seconds(pid) - before
+    state = loading.state
     assert state.key_count == keys
     assert state.event_count >= keys * per_key
     return {
