@@ -5,11 +5,12 @@ What is read from a snapshot reaches a worker only item by item, as the test let
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.fakes import FakeConsumer, FakeProducer, InMemoryBroker, Stored
+from tests.fakes import FakeConsumer, FakeProducer, InMemoryBroker
 from tests.pipeline_builders import new_pipeline, payment
 from tests.streams import FIRST_MS
 from tests.workers import GROUP, INPUT, ManualClock, new_broker
@@ -25,7 +26,7 @@ from worker.loop import (
     Worker,
 )
 from worker.metrics import ModelFacts, WorkerMetrics
-from worker.records import TopicPartition
+from worker.records import Header, TopicPartition
 from worker.scoring import LoadedModel
 from worker.snapshots import Read, ReadItem, SnapshotStore
 
@@ -106,7 +107,7 @@ class Succession:
     directory: Path
     partitions: int = 2
     broker: InMemoryBroker = field(init=False)
-    written: int = 0
+    written_to: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.broker = new_broker(self.partitions)
@@ -114,21 +115,35 @@ class Succession:
     def write(self, count: int = 1, partition: int = 0) -> None:
         """Write payments of three customers, a minute after each other."""
         for _ in range(count):
-            time_ms = FIRST_MS + self.written * MINUTE_MS
+            number = self.written_to.total()
+            time_ms = FIRST_MS + number * MINUTE_MS
             value = payment(
-                transaction_id=str(self.written),
+                transaction_id=str(number),
                 event_time=time_ms,
-                customer_id=str(self.written % 3),
-                amount=1 + self.written % 7,
+                customer_id=str(number % 3),
+                amount=1 + number % 7,
             )
             place = TopicPartition(INPUT, partition)
-            key = b"%d" % (self.written % 3)
+            key = b"%d" % (number % 3)
             self.broker.append(place, value, key=key, timestamp_ms=time_ms)
-            self.written += 1
+            self.written_to[partition] += 1
 
-    def scores(self, partition: int) -> list[Stored]:
-        """Return the scores; their headers hold digests of the features."""
-        return self.broker.records("scores")[partition]
+    def answers(self, partition: int) -> list[tuple[bytes | None, list[Header]]]:
+        """Return scores and headers, which hold digests of the features."""
+        scores = self.broker.records("scores")[partition]
+        return [(score.value, score.headers) for score in scores]
+
+    def without_interruption(self) -> Succession:
+        """Let one worker without snapshots answer the same log; return its world."""
+        alone = Succession(self.model, self.directory / "alone", self.partitions)
+        for partition, records in self.broker.records(INPUT).items():
+            place = TopicPartition(INPUT, partition)
+            for r in records:
+                alone.broker.append(
+                    place, r.value, key=r.key, timestamp_ms=r.timestamp_ms
+                )
+        alone.start().finish()
+        return alone
 
     def snapshots(self) -> list[Path]:
         return sorted(self.directory.rglob("*.snapshot"))

@@ -76,8 +76,8 @@ def read_items(
                 facts = {"partition": place.partition, "reason": error.strerror}
                 _LOG.warning("snapshot_read_failed", extra=facts)
                 continue
-            yield ReadEnd.WHOLE
-            return
+        yield ReadEnd.WHOLE
+        return
     yield ReadEnd.NONE
 
 
