@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
+from statistics import median
 
 from tests.faults.fault import Fault
 from tests.faults.scene import RATE, Scene
@@ -70,24 +72,54 @@ def other_name(scene: Scene, rounds: int) -> None:
 
 
 def scale(scene: Scene, rounds: int) -> None:
-    """One worker, three, one again; the silence of each partition is taken."""
+    """One worker, two, three, two, one; the silence of each partition is taken."""
+    moved: list[float] = []
+    stayed: list[float] = []
+
+    def take_silences(began_ms: int, before: Counter[int]) -> None:
+        """Tell those of the partitions that somebody took up from the others."""
+        scene.await_scores()
+        taken_up = _taken_up(scene) - before
+        silences = scene.watch.silences(began_ms, now_ms())
+        scene.seconds += silences
+        for partition, seconds in enumerate(silences):
+            (moved if taken_up[partition] else stayed).append(seconds)
+
     with scene.traffic.flowing(RATE):
         first = scene.start("0")
         first.await_event("partition_live", scene.stream.partitions)
         scene.await_scores()
         for _ in range(rounds):
-            began_ms = now_ms()
             revoked = len(first.events("partitions_revoked"))
-            joining = [_join(scene, name) for name in ("1", "2")]
-            for worker, live_before in joining:
+            joined = []
+            for name in ("1", "2"):
+                began_ms, before = now_ms(), _taken_up(scene)
+                worker, live_before = _join(scene, name)
                 _await_more(worker, live_before)
-            scene.await_scores()
+                joined.append(worker)
+                take_silences(began_ms, before)
             assert len(first.events("partitions_revoked")) > revoked
-            assert [worker.end() for worker, _ in joining] == [ExitCode.OK] * 2
-            scene.await_scores()
-            scene.seconds += scene.watch.silences(began_ms, now_ms())
+            for worker in reversed(joined):
+                began_ms, before = now_ms(), _taken_up(scene)
+                assert worker.end() == ExitCode.OK
+                take_silences(began_ms, before)
             scene.struck += 1
-    scene.notes.append("seconds are the longest silence of each partition")
+    scene.notes.append(
+        f"longest silence of a partition that moved {max(moved):.2f} s (median "
+        f"{median(moved):.2f}), of one that stayed {max(stayed):.2f} s (median "
+        f"{median(stayed):.2f})"
+    )
+
+
+def _taken_up(scene: Scene) -> Counter[int]:
+    """Return how often each partition was taken up, by whomever."""
+    # A name that starts again has another process, and the same log.
+    logs = {worker.log: worker for worker in scene.stream.workers}
+    return Counter(
+        int(str(event["partition"]))
+        for worker in logs.values()
+        for event in worker.events("partition_assigned")
+    )
 
 
 def rolling_restart(scene: Scene, rounds: int) -> None:
@@ -168,7 +200,7 @@ FAULTS = (
     ),
     Fault(
         name="scale",
-        title="scaled from 1 to 3 to 1 workers",
+        title="scaled from 1 to 2 to 3 to 2 to 1 workers",
         play=scale,
         rounds=3,
         partitions=6,
