@@ -13,6 +13,7 @@ from tests.faults.ground import Ground
 from tests.faults.playing import play
 from tests.faults.scene import Scene
 from tests.faults.table import render
+from tests.marks import customer
 
 #: What other tests do not play already, and does not take long.
 SELECTED = (
@@ -62,18 +63,23 @@ def test_a_fault_that_never_strikes_fails_its_row(ground: Ground) -> None:
     assert "FAILED" in render([row])
 
 
-def test_answers_that_are_lost_fail_their_row(ground: Ground) -> None:
-    """The scene says that one record more had to be answered than was there."""
+def test_answers_that_are_lost_and_what_is_told_fail_their_row(ground: Ground) -> None:
+    """One record more had to be answered than was there; the log names a customer."""
 
     def one_is_lost(scene: Scene, rounds: int) -> None:
-        scene.start()
+        worker = scene.start()
         scene.traffic.write(100)
         scene.stream.await_answers(100)
         scene.inputs = {(0, 10**6)}
+        with worker.log.open("a") as log:
+            log.write(f"paid by {customer(17)}\n")
         scene.struck = rounds
 
     fault = Fault(name="lost", title="an answer is lost", play=one_is_lost, rounds=1)
 
     row = play(fault, ground, rounds=1)
 
-    assert row.problems == ("answered not once: 1 lost, 0 too many",)
+    assert row.problems == (
+        f"told: worker-0.log: {customer(17)}",
+        "answered not once: 1 lost, 0 too many",
+    )
