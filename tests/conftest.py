@@ -7,6 +7,7 @@ skips them with a sentence; where `CI` is set, it fails them.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,22 @@ _HANDBOOK = ROOT.parent / "shared" / "data" / "handbook_transactions.parquet"
 settings.register_profile("laptop", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "laptop")
+
+
+def _kernels_of_this_source() -> str:
+    """Return where compiled kernels are kept: elsewhere for every state of the source.
+
+    numba's cache looks at the file of a kernel only, so one that calls a changed
+    kernel of another file would be taken from the cache as it was.
+    """
+    digest = hashlib.sha256()
+    for package in ("features", "codec", "scoring"):
+        for path in sorted((ROOT / "worker" / package).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return str(ROOT / "build" / "kernels" / digest.hexdigest()[:16])
+
+
+os.environ.setdefault("NUMBA_CACHE_DIR", _kernels_of_this_source())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ as far as they lie in the window and are not yet expired.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,11 +42,23 @@ class Event:
 
     identity: str
     time_ms: int
-    key: str
+    keys: dict[str, str]
     fields: dict[str, object]
     late: bool = False
-    duplicate: bool = False
+    repeats: dict[str, bool] = dataclasses.field(default_factory=dict)
     watermark_ms: int = 0
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label in the log: whose it is, what it says, how many events precede it."""
+
+    identity: str
+    time_ms: int
+    key: str
+    fraud: bool
+    label_time_ms: int
+    before: int
 
 
 @dataclass(frozen=True)
@@ -57,8 +70,10 @@ class OracleRows:
     duplicate: list[bool]
 
 
-def oracle_rows(spec: Spec, batch: EventBatch) -> OracleRows:
-    """Recompute every row of a log."""
+def oracle_rows(
+    spec: Spec, batch: EventBatch, labels: Sequence[Label] = ()
+) -> OracleRows:
+    """Recompute every row of a log, with the labels of its last entity."""
     log = _events(spec, batch)
     _decide(spec, log)
     features: list[dict[str, Value]] = []
@@ -66,7 +81,7 @@ def oracle_rows(spec: Spec, batch: EventBatch) -> OracleRows:
         row: dict[str, Value] = {}
         features.append(row)
         for feature in spec.features:
-            row[feature.name] = _value(spec, feature, log, features, i)
+            row[feature.name] = _value(spec, feature, log, features, i, labels)
     X = np.array(
         [
             [math.nan if (v := row[name]) is None else v for name in spec.feature_names]
@@ -74,11 +89,11 @@ def oracle_rows(spec: Spec, batch: EventBatch) -> OracleRows:
         ],
         np.float64,
     ).reshape(len(log), len(spec.feature_names))
-    return OracleRows(X, [e.late for e in log], [e.duplicate for e in log])
+    last = spec.entities[-1].name
+    return OracleRows(X, [e.late for e in log], [e.repeats[last] for e in log])
 
 
 def _events(spec: Spec, batch: EventBatch) -> list[Event]:
-    key = spec.entities[0].key
     columns = {
         name: column.tolist() if isinstance(column, np.ndarray) else column
         for name, column in batch.columns.items()
@@ -90,7 +105,8 @@ def _events(spec: Spec, batch: EventBatch) -> list[Event]:
             for name, column in columns.items()
         }
         time_ms = int(batch.event_time_ms[i])
-        events.append(Event(identity, time_ms, str(fields[key]), fields))
+        keys = {entity.name: str(fields[entity.key]) for entity in spec.entities}
+        events.append(Event(identity, time_ms, keys, fields))
     return events
 
 
@@ -101,26 +117,31 @@ def _decide(spec: Spec, log: Sequence[Event]) -> None:
         watermark_ms = max(watermark_ms, event.time_ms)
         event.watermark_ms = watermark_ms
         event.late = event.time_ms < watermark_ms - spec.allowed_lateness_ms
-        event.duplicate = any(
-            other.identity == event.identity and other.time_ms == event.time_ms
-            for other in _remembered(spec, log, i)
-        )
+        for entity in spec.entities:
+            event.repeats[entity.name] = any(
+                _is_same(other, event)
+                for other in _remembered(spec, log, i, entity.name)
+            )
 
 
-def _reach_ms(spec: Spec) -> int:
-    spans = [f.span_ms for f in spec.features if isinstance(f, WindowFeature)]
+def _reach_ms(spec: Spec, entity: str) -> int:
+    spans = [
+        feature.span_ms
+        for feature in spec.features
+        if isinstance(feature, WindowFeature) and feature.entity == entity
+    ]
     return max(spans, default=0)
 
 
-def _remembered(spec: Spec, log: Sequence[Event], i: int) -> list[Event]:
+def _remembered(spec: Spec, log: Sequence[Event], i: int, entity: str) -> list[Event]:
     """Events of the same key before row i that were stored and are not expired."""
-    floor = log[i].watermark_ms - _reach_ms(spec) - spec.allowed_lateness_ms
+    floor = log[i].watermark_ms - _reach_ms(spec, entity) - spec.allowed_lateness_ms
     return [
         other
         for other in log[:i]
-        if other.key == log[i].key
+        if other.keys[entity] == log[i].keys[entity]
         and not other.late
-        and not other.duplicate
+        and not other.repeats[entity]
         and other.time_ms > floor
     ]
 
@@ -131,6 +152,7 @@ def _value(
     log: Sequence[Event],
     features: Sequence[dict[str, Value]],
     i: int,
+    labels: Sequence[Label],
 ) -> Value:
     if isinstance(feature, EventFeature):
         return _event_value(spec, feature, log[i])
@@ -138,6 +160,8 @@ def _value(
         return _calendar_value(spec, feature, log[i])
     if isinstance(feature, DerivedFeature):
         return _derived_value(feature, features[i])
+    if feature.statistic.needs_labels:
+        return _label_value(spec, feature, log, features, i, labels)
     return _window_value(spec, feature, log, features, i)
 
 
@@ -148,10 +172,7 @@ def _event_value(spec: Spec, feature: EventFeature, event: Event) -> Value:
     field = spec.schema.field(feature.field)
     assert isinstance(raw, int)
     value = raw / 10 ** (field.decimals if field.type == "decimal" else 0)
-    if feature.clip is not None:
-        value = min(max(value, feature.clip[0]), feature.clip[1])
-    if feature.round_to is not None:
-        value = round(value / feature.round_to) * feature.round_to
+    value = _coarser(feature, value)
     return float(np.round(np.log1p(max(value, 0.0)), 9)) if feature.log else value
 
 
@@ -174,6 +195,8 @@ def _derived_value(feature: DerivedFeature, row: dict[str, Value]) -> Value:
     if feature.operation is Operation.CONDITION:
         return float(values[0] is not None and _holds(feature, values[0]))
     first, second = values
+    if feature.operation is Operation.SHRUNK_MEAN:
+        return _shrunk(feature, first, second)
     if first is None or second is None:
         return None
     if feature.operation is Operation.RATIO:
@@ -182,10 +205,30 @@ def _derived_value(feature: DerivedFeature, row: dict[str, Value]) -> Value:
         value = first / second
     else:
         value = first - second
+    value = _coarser(feature, value)
     if feature.decimals is None:
         return value
     scale = 10.0**feature.decimals
     return min(max(round(value * scale), -MAX_MAGNITUDE), MAX_MAGNITUDE) / scale
+
+
+def _shrunk(feature: DerivedFeature, mean: Value, count: Value) -> Value:
+    assert feature.prior is not None
+    assert feature.strength is not None
+    assert count is not None
+    if count == 0:
+        return feature.prior * feature.strength / feature.strength
+    assert mean is not None
+    total = mean * count + feature.prior * feature.strength
+    return _coarser(feature, total / (count + feature.strength))
+
+
+def _coarser(feature: EventFeature | DerivedFeature, value: float) -> float:
+    if feature.clip is not None:
+        value = min(max(value, feature.clip[0]), feature.clip[1])
+    if feature.round_to is not None:
+        value = round(value / feature.round_to) * feature.round_to
+    return value
 
 
 def _holds(feature: DerivedFeature, value: float) -> bool:
@@ -208,8 +251,9 @@ def _window_value(
 ) -> Value:
     now = log[i]
     rows = {id(event): features[at] for at, event in enumerate(log[: i + 1])}
-    seen = _remembered(spec, log, i)
-    original = next((e for e in seen if now.duplicate and _is_same(e, now)), None)
+    seen = _remembered(spec, log, i, feature.entity)
+    is_repeat = now.repeats[feature.entity]
+    original = next((e for e in seen if is_repeat and _is_same(e, now)), None)
     current = original or now
     if original is None:
         seen = [*seen, now]
@@ -222,6 +266,60 @@ def _window_value(
         window = previous
     measured = [_measure(spec, feature, event, rows) for event in window]
     return _reduced(spec, feature, [value for value in measured if value is not None])
+
+
+def _label_value(
+    spec: Spec,
+    feature: WindowFeature,
+    log: Sequence[Event],
+    features: Sequence[dict[str, Value]],
+    i: int,
+    labels: Sequence[Label],
+) -> Value:
+    """A statistic over the labels that row i may know, oldest event first."""
+    now = log[i]
+    rows = {id(event): features[at] for at, event in enumerate(log[: i + 1])}
+    until = now.time_ms - feature.delay_ms
+    window = [
+        event
+        for event in _remembered(spec, log, i, feature.entity)
+        if until - feature.window_ms < event.time_ms <= until
+        and (feature.where is None or rows[id(event)][feature.where] == 1.0)
+    ]
+    window.sort(key=lambda event: event.time_ms)
+    frauds = [_is_fraud(feature.entity, event, now, i, labels) for event in window]
+    last_genuine = max((p for p, f in enumerate(frauds) if not f), default=-1)
+    streak = window[last_genuine + 1 :]
+    confirmed = [event for event, fraud in zip(window, frauds, strict=True) if fraud]
+
+    def seconds_since(events: Sequence[Event], p: int) -> Value:
+        return (now.time_ms - events[p].time_ms) / 1000 if events else feature.empty
+
+    values: dict[Statistic, Value] = {
+        Statistic.FRAUD_COUNT: float(len(confirmed)),
+        Statistic.FRAUD_STREAK: float(len(streak)),
+        Statistic.FRAUD_RATE: (
+            len(confirmed) / len(frauds) if frauds else feature.empty
+        ),
+        Statistic.LAST_LABEL: float(frauds[-1]) if frauds else feature.empty,
+        Statistic.FRAUD_STREAK_SECONDS: seconds_since(streak, 0),
+        Statistic.SECONDS_SINCE_FRAUD: seconds_since(confirmed, -1),
+    }
+    return values[feature.statistic]
+
+
+def _is_fraud(
+    entity: str, event: Event, now: Event, i: int, labels: Sequence[Label]
+) -> bool:
+    """The last label that stands before row i in the log decides, once it is known."""
+    own = [
+        label
+        for label in labels
+        if label.before <= i
+        and (label.identity, label.time_ms) == (event.identity, event.time_ms)
+        and label.key == event.keys[entity]
+    ]
+    return bool(own) and own[-1].fraud and own[-1].label_time_ms <= now.time_ms
 
 
 def _is_same(event: Event, other: Event) -> bool:

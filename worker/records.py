@@ -191,6 +191,49 @@ class EventBatch:
         )
 
 
+@dataclass(slots=True)
+class LabelBatch:
+    """Labels as columns, in log order: which transaction was a fraud, and since when.
+
+    Attributes
+    ----------
+    transaction_ids, event_time_ms, keys
+        Of the transactions: n texts, (n,) int64, and the key of the entity whose log
+        it is, as in `EventBatch.columns`.
+    fraud
+        (n,) bool; False takes back what an earlier label said.
+    label_time_ms
+        (n,) int64. An event older than that does not know of the label.
+    before
+        (n,) int64, increasing: how many events of the batch precede each label.
+    offsets
+        (n,) int64, of the records in the log; None where `offsets` of the events are.
+    """
+
+    transaction_ids: list[str]
+    event_time_ms: NDArray[np.int64]
+    keys: Column
+    fraud: NDArray[np.bool_]
+    label_time_ms: NDArray[np.int64]
+    before: NDArray[np.int64]
+    offsets: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.transaction_ids)
+
+    def take(self, rows: slice, *, event_shift: int = 0) -> LabelBatch:
+        """Return those labels, to go with events that begin `event_shift` later."""
+        return LabelBatch(
+            self.transaction_ids[rows],
+            self.event_time_ms[rows],
+            self.keys[rows],
+            self.fraud[rows],
+            self.label_time_ms[rows],
+            self.before[rows] - event_shift,
+            None if self.offsets is None else self.offsets[rows],
+        )
+
+
 class Rejection(NamedTuple):
     """A record that cannot be an event: its row in the batch, why, and where."""
 

@@ -36,6 +36,8 @@ from worker.features.layout import (
     IN_ORDER,
     KIND,
     LATENESS,
+    MARK_LABEL,
+    MARK_WAITED,
     MAX_EVENTS,
     NOT_STORED,
     OUT_OF_ORDER,
@@ -53,7 +55,10 @@ from worker.features.layout import (
     TIME,
     WATERMARK,
 )
+from worker.features.positions import find_same, first_after, upper_bound
 from worker.features.slots import find_slot, take_slot
+from worker.features.waiting import admit_label, take_waiting
+from worker.records import MISSING
 
 Ints = NDArray[np.int64]
 
@@ -73,46 +78,93 @@ def admit(
     deques: Ints,
     edges: Ints,
     scalars: Ints,
+    waiting: Ints,
+    marks: Ints,
     admitted: Ints,
     flags: NDArray[np.bool_],
     watermarks: Ints,
 ) -> int:
     """Admit records from `first`; return where it stopped, and why in STATUS.
 
-    flags : (n, 2) bool, late and duplicate. admitted : (n, FIRST_EDGE + n_edges).
+    marks : (n, MARK_COLUMNS), or (0, MARK_COLUMNS) where there are no labels. flags :
+    (n, 2) bool, late and duplicate. admitted : (n, FIRST_EDGE + n_edges).
     """
     scalars[STATUS] = DONE
+    has_labels = marks.shape[0] > 0
     for i in range(first, last):
-        t = times[i]
-        scalars[WATERMARK] = max(t, scalars[WATERMARK])
-        watermark = scalars[WATERMARK]
-        is_late = t < watermark - scalars[LATENESS]
-        slot = find_slot(keys[i, 0], keys[i, 1], table, meta)
-        if slot < 0 and not is_late:
-            slot = take_slot(keys[i, 0], keys[i, 1], table, meta, scalars)
-            if slot < 0:
-                return i
-        is_duplicate = False
-        if slot < 0 or offsets[i] < meta[slot, FOLDED_UNTIL]:
+        if has_labels and marks[i, MARK_LABEL] != MISSING:
             _note_absent(admitted[i])
+            flags[i] = False
+            told = (keys[i], times[i], ids[i], offsets[i], marks[i])
+            is_done = admit_label(*told, table, meta, pool, waiting, scalars)
         else:
-            expire(slot, meta, pool, scalars)
-            floor = watermark - scalars[RETENTION]
-            end = _upper_bound(meta[slot], pool, t)
-            same = _find_same(meta[slot], pool, end, t, ids[i]) if t > floor else -1
-            is_duplicate = same >= 0
-            if is_late or is_duplicate:
-                _note(admitted[i], slot, NOT_STORED, end, same, meta[slot, TAIL])
-            elif not _store(
-                slot, t, ids[i], end, meta, pool, free, deques, scalars, admitted[i]
-            ):
-                return i
-            _find_edges(t, floor, edges, meta[slot], pool, admitted[i])
-            meta[slot, SEGMENT_SEEN] = scalars[SEGMENT]
-        flags[i, 0] = is_late
-        flags[i, 1] = is_duplicate
-        watermarks[i] = watermark
+            is_done = _admit_event(
+                keys[i],
+                times[i],
+                ids[i],
+                offsets[i],
+                table,
+                meta,
+                pool,
+                free,
+                deques,
+                edges,
+                scalars,
+                admitted[i],
+                flags[i],
+            )
+            if has_labels and is_done and admitted[i, KIND] != NOT_STORED:
+                row, mark = meta[admitted[i, SLOT]], marks[i]
+                mark[MARK_WAITED] = take_waiting(
+                    row, times[i], ids[i], waiting, scalars
+                )
+        if not is_done:
+            return i
+        watermarks[i] = scalars[WATERMARK]
     return last
+
+
+@njit(cache=True)
+def _admit_event(
+    key: NDArray[np.uint64],
+    t: int,
+    identity: int,
+    offset: int,
+    table: Ints,
+    meta: Ints,
+    pool: Ints,
+    free: Ints,
+    deques: Ints,
+    edges: Ints,
+    scalars: Ints,
+    record: Ints,
+    flags: NDArray[np.bool_],
+) -> bool:
+    """Decide about an event, and store it; False, with STATUS, for want of room."""
+    scalars[WATERMARK] = max(t, scalars[WATERMARK])
+    watermark = scalars[WATERMARK]
+    is_late = t < watermark - scalars[LATENESS]
+    slot = find_slot(key[0], key[1], table, meta)
+    if slot < 0 and not is_late:
+        slot = take_slot(key[0], key[1], table, meta, scalars)
+        if slot < 0:
+            return False
+    flags[0], flags[1] = is_late, False
+    if slot < 0 or offset < meta[slot, FOLDED_UNTIL]:
+        _note_absent(record)
+        return True
+    expire(slot, meta, pool, scalars)
+    floor = watermark - scalars[RETENTION]
+    end = upper_bound(meta[slot], pool, t)
+    same = find_same(meta[slot], pool, end, t, identity) if t > floor else -1
+    flags[1] = same >= 0
+    if is_late or same >= 0:
+        _note(record, slot, NOT_STORED, end, same, meta[slot, TAIL])
+    elif not _store(slot, t, identity, end, meta, pool, free, deques, scalars, record):
+        return False
+    _find_edges(t, floor, edges, meta[slot], pool, record)
+    meta[slot, SEGMENT_SEEN] = scalars[SEGMENT]
+    return True
 
 
 @njit(cache=True)
@@ -196,41 +248,5 @@ def _find_edges(
                 p += 1
             row[FIRST_HEAD + e] = p
         else:
-            p = _first_after(block, mask, pool, head, end, bound)
+            p = first_after(block, mask, pool, head, end, bound)
         record[FIRST_EDGE + e] = p
-
-
-@njit(cache=True)
-def _upper_bound(row: Ints, pool: Ints, t: int) -> int:
-    """Position behind the last of the key's events at or before t."""
-    head, tail = row[HEAD], row[TAIL]
-    block, mask = row[BLOCK], row[CAPACITY] - 1
-    if head == tail or pool[block + ((tail - 1) & mask), TIME] <= t:
-        return int(tail)
-    return _first_after(block, mask, pool, head, tail, t)
-
-
-@njit(cache=True)
-def _first_after(
-    block: int, mask: int, pool: Ints, low: int, high: int, bound: int
-) -> int:
-    """First position in [low, high) whose event is after `bound`, else `high`."""
-    while low < high:
-        middle = (low + high) >> 1
-        if pool[block + (middle & mask), TIME] <= bound:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@njit(cache=True)
-def _find_same(row: Ints, pool: Ints, end: int, t: int, identity: int) -> int:
-    """Position of the event with this time and id, or -1."""
-    block, mask = row[BLOCK], row[CAPACITY] - 1
-    p = end - 1
-    while p >= row[HEAD] and pool[block + (p & mask), TIME] == t:
-        if pool[block + (p & mask), ID] == identity:
-            return p
-        p -= 1
-    return -1

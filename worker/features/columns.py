@@ -34,37 +34,52 @@ _COMPARISONS: dict[Comparison, Callable[[Floats, float], NDArray[np.bool_]]] = {
 def event_column(values: Ints, field: Field, feature: EventFeature) -> Floats:
     """Return an event feature, (n,) float64; missing values are NaN."""
     decimals = field.decimals if field.type == "decimal" else 0
-    column = np.where(values == MISSING, np.nan, values / 10.0**decimals)
-    if feature.clip is not None:
-        column = np.clip(column, *feature.clip)
-    if feature.round_to is not None:
-        column = np.rint(column / feature.round_to) * feature.round_to
+    column: Floats = np.where(values == MISSING, np.nan, values / 10.0**decimals)
+    column = _coarser(column, feature)
     if feature.log:
-        column = np.round(np.log1p(np.maximum(column, 0.0)), _LOG_DECIMALS)
+        logs: Floats = np.log1p(np.maximum(column, 0.0))
+        column = np.round(logs, _LOG_DECIMALS)
     return column
 
 
 def derived_column(inputs: list[Floats], feature: DerivedFeature) -> Floats:
     """Return a derived feature, (n,) float64.
 
-    A ratio over zero is missing; so is whatever a missing value enters, but for
-    conditions, which it never satisfies.
+    A ratio over zero is missing, a shrunk mean of nothing is its prior. What a missing
+    value enters is missing too, but for conditions, which it never satisfies.
     """
     if feature.operation is Operation.CONDITION:
         assert feature.comparison is not None
         assert feature.threshold is not None
         holds = _COMPARISONS[feature.comparison](inputs[0], feature.threshold)
         return holds.astype(np.float64)
-    if feature.operation is Operation.DIFFERENCE:
-        column = inputs[0] - inputs[1]
-    else:
-        divisor = np.where(inputs[1] == 0.0, np.nan, inputs[1])
-        column = inputs[0] / divisor
+    column = _coarser(_combined(inputs, feature), feature)
     if feature.decimals is None:
         return column
     scale = 10.0**feature.decimals
     limit = float(MAX_MAGNITUDE)
     return np.clip(np.rint(column * scale), -limit, limit) / scale
+
+
+def _combined(inputs: list[Floats], feature: DerivedFeature) -> Floats:
+    first, second = inputs
+    if feature.operation is Operation.DIFFERENCE:
+        return first - second
+    if feature.operation is Operation.RATIO:
+        return first / np.where(second == 0.0, np.nan, second)
+    assert feature.prior is not None
+    assert feature.strength is not None
+    # Without events there is no mean, and nothing but the prior.
+    total = np.where(second == 0.0, 0.0, first * second)
+    return (total + feature.prior * feature.strength) / (second + feature.strength)
+
+
+def _coarser(column: Floats, feature: EventFeature | DerivedFeature) -> Floats:
+    if feature.clip is not None:
+        column = np.clip(column, *feature.clip)
+    if feature.round_to is not None:
+        column = np.rint(column / feature.round_to) * feature.round_to
+    return column
 
 
 def to_integers(column: Floats, decimals: int) -> Ints:

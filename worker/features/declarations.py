@@ -14,7 +14,9 @@ class Statistic(enum.StrEnum):
 
     In event-time order `COUNT` to `MAX` cost O(1) amortised; `DISTINCT` reads the
     window. `LAST` and `SECONDS_SINCE_LAST` speak of the events before the current
-    one.
+    one. From `FRAUD_COUNT` on they speak of what labels have confirmed: the newest
+    event's label, the newest fraud, the frauds since the newest genuine event and the
+    first of those.
     """
 
     COUNT = "count"
@@ -26,6 +28,27 @@ class Statistic(enum.StrEnum):
     DISTINCT = "distinct"
     LAST = "last"
     SECONDS_SINCE_LAST = "seconds_since_last"
+    FRAUD_COUNT = "fraud_count"
+    FRAUD_RATE = "fraud_rate"
+    LAST_LABEL = "last_label"
+    SECONDS_SINCE_FRAUD = "seconds_since_fraud"
+    FRAUD_STREAK = "fraud_streak"
+    FRAUD_STREAK_SECONDS = "fraud_streak_seconds"
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether it speaks of what labels have confirmed."""
+        return self in _OF_LABELS
+
+
+_OF_LABELS = {
+    Statistic.FRAUD_COUNT,
+    Statistic.FRAUD_RATE,
+    Statistic.LAST_LABEL,
+    Statistic.SECONDS_SINCE_FRAUD,
+    Statistic.FRAUD_STREAK,
+    Statistic.FRAUD_STREAK_SECONDS,
+}
 
 
 class CalendarPart(enum.StrEnum):
@@ -44,6 +67,7 @@ class Operation(enum.StrEnum):
 
     RATIO = "ratio"
     DIFFERENCE = "difference"
+    SHRUNK_MEAN = "shrunk_mean"
     CONDITION = "condition"
 
 
@@ -114,9 +138,11 @@ class WindowFeature:
 
 @dataclass(frozen=True, slots=True)
 class DerivedFeature:
-    """A ratio, a difference or a condition over earlier features.
+    """A number or a condition made of earlier features of the same event.
 
-    With `decimals`, the value is rounded to that many and may feed a window.
+    A shrunk mean is that of a mean and its count, as if `strength` more events of the
+    value `prior` had been seen. What is no condition is clipped, then rounded to a
+    multiple; with `decimals` it is rounded to that many and may feed a window.
     """
 
     name: str
@@ -124,6 +150,10 @@ class DerivedFeature:
     inputs: tuple[str, ...]
     comparison: Comparison | None = None
     threshold: float | None = None
+    prior: float | None = None
+    strength: float | None = None
+    clip: tuple[float, float] | None = None
+    round_to: float | None = None
     decimals: int | None = None
     output: bool = True
 

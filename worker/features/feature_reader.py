@@ -20,16 +20,21 @@ from worker.features.declarations import (
     WindowFeature,
 )
 from worker.features.spec_table import Table
+from worker.features.stages import stage_of
 from worker.records import Field
 
 #: Field types with an order and a distance, which is what arithmetic needs.
 NUMERIC = {"integer", "decimal", "boolean"}
 
 #: Statistics that need no `of`.
-_WITHOUT_VALUE = {Statistic.COUNT, Statistic.SECONDS_SINCE_LAST}
+_WITHOUT_VALUE = {
+    Statistic.COUNT,
+    Statistic.SECONDS_SINCE_LAST,
+    *(statistic for statistic in Statistic if statistic.needs_labels),
+}
 
 #: The key that says which kind of feature a table is.
-_KINDS = ("field", "calendar", "statistic", "ratio", "difference", "condition")
+_KINDS = ("field", "calendar", "statistic", *Operation)
 
 
 def read_features(
@@ -55,6 +60,7 @@ class _FeatureReader:
         self._entities = entities
         self._problems = problems
         self._features: dict[str, Feature] = {}
+        self._stages: dict[str, int] = {}
 
     def read(self, document: Table) -> tuple[Feature, ...]:
         """Read every table of the array."""
@@ -62,11 +68,27 @@ class _FeatureReader:
             for feature in self._feature(table):
                 if self._is_taken(feature):
                     self._problem(table.place, f"the name {feature.name!r} is taken")
+                self._check_stage(feature, table.place)
                 self._features[feature.name] = feature
             table.finish()
         if not any(f.output for f in self._features.values()):
             self._problem("feature", "no feature is an input of the model")
         return tuple(self._features.values())
+
+    def _check_stage(self, feature: Feature, place: str) -> None:
+        """A window's inputs must be known where its entity's state is."""
+        entities = tuple(self._entities.values())
+        window = feature if isinstance(feature, WindowFeature) else None
+        if window is not None and window.entity not in self._entities:
+            return
+        stage = stage_of(feature, entities, self._stages)
+        self._stages[feature.name] = stage
+        if window is not None and entities[stage].name != window.entity:
+            self._problem(
+                place,
+                f"a window of {window.entity!r} cannot use what only the later "
+                f"{entities[stage].name!r} knows; change the order of the entities",
+            )
 
     def _problem(self, place: str, sentence: str) -> None:
         self._problems.append(f"{place}: {sentence}")
@@ -124,10 +146,7 @@ class _FeatureReader:
             self._problem(table.place, f"{feature.field!r} is not a number")
         elif self._is_key(feature.field):
             self._problem(table.place, f"{feature.field!r} is a key, hence a name")
-        if feature.clip is not None and feature.clip[0] > feature.clip[1]:
-            self._problem(table.place, "clip must be [least, greatest]")
-        if feature.round_to is not None and feature.round_to <= 0:
-            self._problem(table.place, "round_to must be above 0")
+        self._check_coarseness(feature, table.place)
         return feature
 
     def _window_features(self, table: Table) -> Iterator[WindowFeature]:
@@ -164,7 +183,9 @@ class _FeatureReader:
             self._problem(place, f"no [[entity]] is named {feature.entity!r}")
         if feature.of is None and feature.statistic not in _WITHOUT_VALUE:
             self._problem(place, f"{feature.statistic} needs `of`: a field or feature")
-        if feature.of is not None:
+        if feature.statistic.needs_labels:
+            self._check_label_window(feature, place)
+        elif feature.of is not None:
             self._check_measure(feature.of, feature.statistic, place)
         condition = self._features.get(feature.where) if feature.where else None
         if feature.where and not (
@@ -172,6 +193,14 @@ class _FeatureReader:
             and condition.operation is Operation.CONDITION
         ):
             self._problem(place, f"{feature.where!r} is not an earlier condition")
+
+    def _check_label_window(self, feature: WindowFeature, place: str) -> None:
+        if feature.of is not None:
+            self._problem(place, f"{feature.statistic} is of labels: leave out `of`")
+        if feature.delay_ms == 0:
+            self._problem(
+                place, f"{feature.statistic} needs a `delay`: labels come days later"
+            )
 
     def _check_measure(self, name: str, statistic: Statistic, place: str) -> None:
         """A windowed value is an integer at declared decimals, so sums are exact."""
@@ -187,24 +216,47 @@ class _FeatureReader:
             self._problem(place, f"{name!r} needs `decimals` to feed a window")
 
     def _derived_feature(self, table: Table, operation: Operation) -> DerivedFeature:
-        comparison, threshold = None, None
+        comparison, threshold, prior, strength = None, None, None, None
         if operation is Operation.CONDITION:
             inputs: tuple[str, ...] = (table.text("condition"),)
             comparison, threshold = table.comparison(tuple(Comparison))
         else:
             inputs = table.names(operation, count=2)
+        if operation is Operation.SHRUNK_MEAN:
+            prior, strength = table.number("prior"), table.number("strength")
+            if strength <= 0:
+                self._problem(table.place, "strength must be above 0")
         for name in inputs:
             if name not in self._features:
                 self._problem(table.place, f"{name!r} is not an earlier feature")
-        decimals = table.optional_integer("decimals")
-        if decimals is not None and not 0 <= decimals <= 9:
-            self._problem(table.place, "decimals must lie between 0 and 9")
-        return DerivedFeature(
+        feature = DerivedFeature(
             name=table.text("name"),
             operation=operation,
             inputs=inputs,
             comparison=None if comparison is None else Comparison(comparison),
             threshold=threshold,
-            decimals=decimals,
+            prior=prior,
+            strength=strength,
+            clip=table.optional_pair("clip"),
+            round_to=table.optional_number("round_to"),
+            decimals=table.optional_integer("decimals"),
             output=table.boolean("output", default=True),
         )
+        self._check_derived(feature, table.place)
+        return feature
+
+    def _check_derived(self, feature: DerivedFeature, place: str) -> None:
+        self._check_coarseness(feature, place)
+        coarse = (feature.clip, feature.round_to, feature.decimals)
+        if feature.operation is Operation.CONDITION and coarse != (None, None, None):
+            self._problem(place, "a condition is 0 or 1: nothing to clip or round")
+        if feature.decimals is not None and not 0 <= feature.decimals <= 9:
+            self._problem(place, "decimals must lie between 0 and 9")
+
+    def _check_coarseness(
+        self, feature: EventFeature | DerivedFeature, place: str
+    ) -> None:
+        if feature.clip is not None and feature.clip[0] > feature.clip[1]:
+            self._problem(place, "clip must be [least, greatest]")
+        if feature.round_to is not None and feature.round_to <= 0:
+            self._problem(place, "round_to must be above 0")

@@ -1,15 +1,20 @@
-"""One pass over a segment for each measure: its values stored, its windows computed."""
+"""One pass over a segment for each measure: its values stored, its windows computed.
+
+The labels' pass is of its own: labels stand between the events there.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.features.admitted import Admission
 from worker.features.extremes import fold_extremes, store_values
+from worker.features.frauds import fold_frauds
 from worker.features.layout import NOT_KEPT
-from worker.features.plan import MeasurePlan
+from worker.features.plan import FraudPlan, MeasurePlan
 from worker.features.scans import fold_scans
-from worker.features.state import Admission, FeatureState
+from worker.features.state import FeatureState
 from worker.features.sums import fold_sums
 
 Ints = NDArray[np.int64]
@@ -47,3 +52,30 @@ def fold_measure(
     if measure.scans is not None:
         word, asked = measure.value_word, measure.scans
         fold_scans(*span, times, *store, word, asked.table, asked.empty, scale, rows)
+
+
+def fold_labels(
+    plan: FraudPlan,
+    holds: Ints,
+    times: Ints,
+    state: FeatureState,
+    admission: Admission,
+    first: int,
+    last: int,
+    rows: Floats,
+) -> None:
+    """Do the same for labels; `holds` (n,) is MISSING where the condition fails."""
+    fold_frauds(
+        first,
+        last,
+        admission.records,
+        admission.marks,
+        times,
+        holds,
+        state.pool,
+        state.meta,
+        plan.words,
+        plan.operations.table,
+        plan.operations.empty,
+        rows,
+    )

@@ -31,6 +31,12 @@ _CODES = {
     Statistic.DISTINCT: layout.DISTINCT,
     Statistic.LAST: layout.LAST,
     Statistic.SECONDS_SINCE_LAST: layout.SECONDS_SINCE_LAST,
+    Statistic.FRAUD_COUNT: layout.FRAUD_COUNT,
+    Statistic.FRAUD_RATE: layout.FRAUD_RATE,
+    Statistic.LAST_LABEL: layout.LAST_LABEL,
+    Statistic.SECONDS_SINCE_FRAUD: layout.SECONDS_SINCE_FRAUD,
+    Statistic.FRAUD_STREAK: layout.FRAUD_STREAK,
+    Statistic.FRAUD_STREAK_SECONDS: layout.FRAUD_STREAK_SECONDS,
 }
 _SUMS = {Statistic.COUNT, Statistic.SUM, Statistic.MEAN, Statistic.STD}
 _EXTREMES = {Statistic.MIN: -1, Statistic.MAX: 1}
@@ -71,6 +77,15 @@ class MeasurePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class FraudPlan:
+    """The events for which a condition holds, and the statistics over their labels."""
+
+    where: str | None
+    words: Ints
+    operations: Operations
+
+
+@dataclass(frozen=True, slots=True)
 class StateLayout:
     """Sizes of a state's arrays, and the places that relocation must know."""
 
@@ -85,28 +100,41 @@ class StateLayout:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the transform does for the windows: the measures by first use."""
+    """What a stage does for its windows: the measures by first use."""
 
     columns: dict[str, int]
     measures: dict[tuple[str | None, str | None], MeasurePlan]
+    frauds: dict[str | None, FraudPlan]
     layout: StateLayout
 
 
-def compile_plan(spec: Spec) -> Plan:
-    """Compile the windows of a spec."""
+def compile_plan(spec: Spec, stage: int) -> Plan:
+    """Compile the windows of a stage's entity."""
     columns = {feature.name: i for i, feature in enumerate(spec.features)}
-    windows = [f for f in spec.features if isinstance(f, WindowFeature)]
+    entity = spec.entities[stage].name
+    windows = [
+        f for f in spec.features if isinstance(f, WindowFeature) and f.entity == entity
+    ]
     offsets = {f.span_ms for f in windows} | {f.delay_ms for f in windows if f.delay_ms}
     edges = np.array(sorted(offsets, reverse=True), np.int64)
     groups: dict[tuple[str | None, str | None], list[WindowFeature]] = {}
+    of_labels: dict[str | None, list[WindowFeature]] = {}
     for feature in windows:
-        groups.setdefault((feature.of, feature.where), []).append(feature)
+        if feature.statistic.needs_labels:
+            of_labels.setdefault(feature.where, []).append(feature)
+        else:
+            groups.setdefault((feature.of, feature.where), []).append(feature)
     allocation = _Allocation(edges)
     measures = {
         key: _compile_measure(spec, group, columns, allocation)
         for key, group in groups.items()
     }
-    return Plan(columns, measures, allocation.layout(spec.allowed_lateness_ms))
+    frauds = {
+        where: _compile_frauds(where, group, columns, allocation)
+        for where, group in of_labels.items()
+    }
+    state_layout = allocation.layout(spec.allowed_lateness_ms)
+    return Plan(columns, measures, frauds, state_layout)
 
 
 class _Allocation:
@@ -181,6 +209,19 @@ def _compile_measure(
         ),
         scans=_operations(scans, columns, allocation.edges),
     )
+
+
+def _compile_frauds(
+    where: str | None,
+    features: Sequence[WindowFeature],
+    columns: dict[str, int],
+    allocation: _Allocation,
+) -> FraudPlan:
+    words = [allocation.word() for _ in range(2)]
+    words += [allocation.column() for _ in range(2)]
+    operations = _operations(features, columns, allocation.edges)
+    assert operations is not None
+    return FraudPlan(where, np.array(words, np.int64), operations)
 
 
 def _has_value(feature: WindowFeature) -> bool:

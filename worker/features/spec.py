@@ -13,17 +13,17 @@ from functools import cached_property
 
 from worker.features.declarations import (
     CalendarFeature,
-    DerivedFeature,
     Entity,
     Feature,
     WindowFeature,
 )
 from worker.features.spec_reader import SpecParts, read_spec
+from worker.features.stages import input_names, known_after, stages_of
 from worker.records import EventSchema
 
 #: Raised by hand whenever the same spec comes to mean another state: ties, bounds,
 #: lateness, duplicates, hashing, layout.
-STATE_SEMANTICS = 1
+STATE_SEMANTICS = 2
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,29 @@ class Spec:
     def feature_names(self) -> tuple[str, ...]:
         """Names of the model's inputs, in the order of the columns of X."""
         return tuple(f.name for f in self.features if f.output)
+
+    @cached_property
+    def stages(self) -> dict[str, int]:
+        """The stage that computes each feature: the place of an entity."""
+        return stages_of(self.features, self.entities)
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether any feature speaks of confirmed frauds."""
+        return any(self.stage_uses_labels(i) for i in range(len(self.entities)))
+
+    def stage_uses_labels(self, stage: int) -> bool:
+        """Whether a window of that stage's entity speaks of confirmed frauds."""
+        return any(
+            isinstance(f, WindowFeature)
+            and f.statistic.needs_labels
+            and self.stages[f.name] == stage
+            for f in self.features
+        )
+
+    def names_after(self, stage: int) -> tuple[str, ...]:
+        """Names of the columns that a stage hands on: after the last, those of X."""
+        return known_after(stage, self.features, self.stages)
 
     @cached_property
     def horizon_ms(self) -> int:
@@ -135,17 +158,6 @@ class Spec:
     def _zone_if_used(self, features: tuple[Feature, ...]) -> str | None:
         used = any(isinstance(f, CalendarFeature) for f in features)
         return self.time_zone if used else None
-
-
-def input_names(feature: Feature) -> tuple[str, ...]:
-    """Names of the fields and earlier features that a feature is computed from."""
-    if isinstance(feature, WindowFeature):
-        return tuple(name for name in (feature.of, feature.where) if name is not None)
-    if isinstance(feature, DerivedFeature):
-        return feature.inputs
-    if isinstance(feature, CalendarFeature):
-        return ()
-    return (feature.field,)
 
 
 def _definition(feature: Feature) -> dict[str, object]:

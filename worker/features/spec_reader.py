@@ -170,5 +170,5 @@ class _Reader:
             if entity.name in self._entities:
                 self._problem(table.place, f"entity {entity.name!r} is declared twice")
             self._entities[entity.name] = entity
-        if len(self._entities) != 1:
-            self._problem("entity", "exactly one [[entity]] is supported")
+        if not self._entities:
+            self._problem("entity", "at least one [[entity]] is needed")

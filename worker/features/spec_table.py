@@ -61,6 +61,11 @@ class Table:
         """Return a whole number, or None where there is none."""
         return self.integer(key) if self.has(key) else None
 
+    def number(self, key: str) -> float:
+        """Return a number."""
+        value = self._take(key, (int, float), "a number", None)
+        return 0.0 if value is None else float(value)
+
     def optional_number(self, key: str) -> float | None:
         """Return a number, or None where there is none."""
         value = self._take(key, (int, float), "a number", None, required=False)

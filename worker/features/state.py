@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from worker.errors import StateUnusable
 from worker.features import layout
 from worker.features.admission import admit
+from worker.features.admitted import Admission
 from worker.features.plan import StateLayout
 from worker.features.sweep import enter_all, sweep
 from worker.features.transfer import copy_in, copy_out, count_live
@@ -30,26 +31,15 @@ _SWEPT_PER_RECORD = 2
 
 _FIRST_SLOTS = 256
 _FIRST_ROWS = 1024
-
-
-@dataclass(slots=True)
-class Admission:
-    """What admission finds out about the n records of a batch.
-
-    records : (n, FIRST_EDGE + n_edges) int64. flags : (n, 2) bool, late and
-    duplicate. watermarks_ms : (n,) int64.
-    """
-
-    records: Ints
-    flags: NDArray[np.bool_]
-    watermarks_ms: Ints
+_FIRST_WAITING = 64
 
 
 @dataclass(frozen=True, slots=True)
 class StateSlice:
     """Some keys with their live events, as of one offset of the log.
 
-    keys : (k, columns) int64. events : (e, words) int64, grouped by key.
+    keys : (k, columns) int64. events : (e, words) int64, grouped by key; after a key's
+    events come the labels that wait with it.
     """
 
     keys: Ints
@@ -77,6 +67,7 @@ class FeatureState:
         self._meta = np.zeros((_FIRST_SLOTS, state_layout.meta_columns), np.int64)
         self._pool = np.zeros((_FIRST_ROWS, state_layout.row_words), np.int64)
         self._free = np.full(layout.SIZE_CLASSES, -1, np.int64)
+        self._waiting = np.zeros((_FIRST_WAITING, layout.WAITING_WORDS), np.int64)
         self._scalars = np.zeros(layout.SCALARS, np.int64)
         scalars = self._scalars
         scalars[layout.WATERMARK] = scalars[layout.EXPIRED] = MISSING
@@ -103,9 +94,14 @@ class FeatureState:
         return int(self._scalars[layout.EVENTS])
 
     @property
+    def unknown_label_count(self) -> int:
+        """Labels so far whose transaction was not remembered, or is no more."""
+        return int(self._scalars[layout.UNKNOWN_LABELS])
+
+    @property
     def memory_bytes(self) -> int:
         """Size of the arrays."""
-        arrays = (self._table, self._meta, self._pool, self._free, self._scalars)
+        arrays = (self._table, self._meta, self._pool, self._free, self._waiting)
         return sum(array.nbytes for array in arrays)
 
     @property
@@ -152,6 +148,8 @@ class FeatureState:
                 self._layout.queues,
                 self._layout.edges,
                 scalars,
+                self._waiting,
+                admission.marks,
                 admission.records,
                 admission.flags,
                 admission.watermarks_ms,
@@ -173,7 +171,9 @@ class FeatureState:
     def copy_out(self, first: int, last: int, next_offset: int) -> StateSlice:
         """Copy the live keys in slots [first, last), folded up to `next_offset`."""
         last = min(last, self.slot_count)
-        keys, events = count_live(first, last, self._meta, self._pool, self._scalars)
+        keys, events = count_live(
+            first, last, self._meta, self._pool, self._waiting, self._scalars
+        )
         state_slice = StateSlice(
             np.empty((keys, self._meta.shape[1]), np.int64),
             np.empty((events, self._pool.shape[1]), np.int64),
@@ -184,6 +184,7 @@ class FeatureState:
             next_offset,
             self._meta,
             self._pool,
+            self._waiting,
             self._layout.queues,
             state_slice.keys,
             state_slice.events,
@@ -210,6 +211,7 @@ class FeatureState:
                 self._meta,
                 self._pool,
                 self._free,
+                self._waiting,
                 self._layout.queues,
                 self._scalars,
             )
@@ -243,6 +245,8 @@ class FeatureState:
             self._pool = _grown(self._pool, int(self._scalars[layout.POOL_USED]))
         elif status == layout.SLOTS_FULL:
             self._grow_slots()
+        elif status == layout.WAITING_FULL:
+            self._waiting = _grown(self._waiting, len(self._waiting))
         else:
             self._free_for_limit(status)
 
@@ -283,7 +287,8 @@ class FeatureState:
             )
 
     def _sweep(self, slots: int) -> None:
-        sweep(slots, self._table, self._meta, self._pool, self._free, self._scalars)
+        arrays = (self._table, self._meta, self._pool, self._free, self._waiting)
+        sweep(slots, *arrays, self._scalars)
 
 
 def _grown(array: Ints, used: int) -> Ints:

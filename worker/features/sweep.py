@@ -1,7 +1,7 @@
-"""Freeing keys without live events, a few at a time, and entering keys anew.
+"""Freeing keys that hold nothing any more, a few at a time, and entering keys anew.
 
-A key without live events equals a key never seen, so when it is freed can never be
-observed: only memory tells.
+A key without live events and labels equals a key never seen, so when it is freed can
+never be observed: only memory tells.
 """
 
 from __future__ import annotations
@@ -25,13 +25,20 @@ from worker.features.layout import (
     TAIL,
 )
 from worker.features.slots import enter, slot_hash
+from worker.features.waiting import expire_waiting
 
 Ints = NDArray[np.int64]
 
 
 @njit(cache=True)
 def sweep(
-    slots: int, table: Ints, meta: Ints, pool: Ints, free: Ints, scalars: Ints
+    slots: int,
+    table: Ints,
+    meta: Ints,
+    pool: Ints,
+    free: Ints,
+    waiting: Ints,
+    scalars: Ints,
 ) -> None:
     """Look at that many slots, from where the last sweep ended."""
     used = scalars[SLOTS_USED]
@@ -41,7 +48,8 @@ def sweep(
         if meta[slot, TAIL] == FREE:
             continue
         expire(slot, meta, pool, scalars)
-        if meta[slot, HEAD] == meta[slot, TAIL]:
+        labels = expire_waiting(meta[slot], waiting, scalars)
+        if meta[slot, HEAD] == meta[slot, TAIL] and not labels:
             if meta[slot, CAPACITY]:
                 release_block(meta[slot, BLOCK], meta[slot, CAPACITY], pool, free)
             _remove(slot, table, meta)

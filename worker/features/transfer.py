@@ -19,35 +19,42 @@ from worker.features.layout import (
     FOLDED_UNTIL,
     FREE,
     HEAD,
+    ID,
     KEY_HIGH,
     KEY_LOW,
+    NEXT,
     POOL_FULL,
     SEGMENT_SEEN,
+    SINCE,
     STATUS,
     TAIL,
+    TIME,
+    WAITING,
 )
 from worker.features.slots import find_slot, take_slot
+from worker.features.waiting import drop_waiting, expire_waiting, put_waiting
 
 Ints = NDArray[np.int64]
 
 
 def event_counts(keys: Ints) -> Ints:
-    """Return how many events follow each key of a slice: (k,) int64 of (k, columns)."""
-    counts: Ints = keys[:, TAIL] - keys[:, HEAD]
+    """Return how many rows follow each key of a slice: (k,) int64 of (k, columns)."""
+    counts: Ints = keys[:, TAIL] - keys[:, HEAD] + keys[:, WAITING]
     return counts
 
 
 @njit(cache=True)
 def count_live(
-    first: int, last: int, meta: Ints, pool: Ints, scalars: Ints
+    first: int, last: int, meta: Ints, pool: Ints, waiting: Ints, scalars: Ints
 ) -> tuple[int, int]:
-    """Count the keys in slots [first, last) that have live events, and those events."""
+    """Count the live keys in slots [first, last), and their events and labels."""
     keys, events = 0, 0
     for slot in range(first, last):
         if meta[slot, TAIL] == FREE:
             continue
         expire(slot, meta, pool, scalars)
         live = meta[slot, TAIL] - meta[slot, HEAD]
+        live += expire_waiting(meta[slot], waiting, scalars)
         if live:
             keys += 1
             events += live
@@ -61,6 +68,7 @@ def copy_out(
     next_offset: int,
     meta: Ints,
     pool: Ints,
+    waiting: Ints,
     queues: Ints,
     keys_out: Ints,
     events_out: Ints,
@@ -68,13 +76,14 @@ def copy_out(
     """Copy the keys that `count_live` counted, folded up to `next_offset`.
 
     keys_out : (keys, meta columns). events_out : (events, words), in the order of
-    their positions; the words of a queue stand in the order of the queue.
+    their positions; the words of a queue stand in the order of the queue. A key's
+    waiting labels follow.
     """
     k, e = 0, 0
     for slot in range(first, last):
         row = meta[slot]
         live = row[TAIL] - row[HEAD]
-        if row[TAIL] == FREE or live == 0:
+        if row[TAIL] == FREE or (live == 0 and row[WAITING] == 0):
             continue
         block, mask = row[BLOCK], row[CAPACITY] - 1
         _forget_dead(row, pool, queues)
@@ -87,8 +96,24 @@ def copy_out(
         keys_out[k] = row
         keys_out[k, FOLDED_UNTIL] = next_offset
         keys_out[k, SEGMENT_SEEN] = 0
-        k += 1
         e += live
+        labels = _copy_waiting(row, waiting, events_out, e)
+        keys_out[k, WAITING] = labels
+        k += 1
+        e += labels
+
+
+@njit(cache=True)
+def _copy_waiting(row: Ints, waiting: Ints, events_out: Ints, at: int) -> int:
+    """Write a key's waiting labels as rows; return how many there are."""
+    count, entry = 0, row[WAITING]
+    while entry:
+        place = entry - 1
+        events_out[at + count] = 0
+        events_out[at + count, :NEXT] = waiting[place, :NEXT]
+        entry = waiting[place, NEXT]
+        count += 1
+    return count
 
 
 @njit(cache=True)
@@ -113,6 +138,7 @@ def copy_in(
     meta: Ints,
     pool: Ints,
     free: Ints,
+    waiting: Ints,
     queues: Ints,
     scalars: Ints,
 ) -> tuple[int, int]:
@@ -133,7 +159,7 @@ def copy_in(
                 return k, at
         row = meta[slot]
         if row[FOLDED_UNTIL] > given[FOLDED_UNTIL]:
-            at += live
+            at += live + given[WAITING]
             continue
         scalars[EVENTS] -= row[TAIL] - row[HEAD]
         row[HEAD] = row[TAIL] = 0
@@ -141,9 +167,17 @@ def copy_in(
             if not grow(row, pool, free, no_queues, scalars):
                 scalars[STATUS] = POOL_FULL
                 return k, at
+        drop_waiting(row, waiting, scalars)
         _place(row, given, events_in, at, pool, queues)
         scalars[EVENTS] += live
-        at += live
+        labels = given[WAITING]
+        for e in range(at + live, at + live + labels):
+            label = events_in[e]
+            if not put_waiting(
+                row, label[TIME], label[ID], label[SINCE], waiting, scalars
+            ):
+                return k, at
+        at += live + labels
     return keys_in.shape[0], at
 
 
@@ -154,7 +188,7 @@ def _place(
     """Fill a key's block; positions stay what they were."""
     block, capacity = row[BLOCK], row[CAPACITY]
     row[:] = given
-    row[BLOCK], row[CAPACITY] = block, capacity
+    row[BLOCK], row[CAPACITY], row[WAITING] = block, capacity, 0
     mask = capacity - 1
     for j in range(given[TAIL] - given[HEAD]):
         pool[block + ((given[HEAD] + j) & mask)] = events_in[at + j]

@@ -12,35 +12,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.features.calendar import LocalClock, calendar_part
-from worker.features.columns import derived_column, event_column, to_integers
-from worker.features.declarations import (
-    CalendarFeature,
-    DerivedFeature,
-    EventFeature,
-    WindowFeature,
-)
+from worker.features.admitted import Admission
+from worker.features.filling import StageColumns
 from worker.features.keys import hash_texts, pack_keys
-from worker.features.layout import FIRST_EDGE
-from worker.features.measures import fold_measure
-from worker.features.plan import MeasurePlan, compile_plan
+from worker.features.merging import Records, merged, only_events
+from worker.features.plan import compile_plan
 from worker.features.spec import Spec
 from worker.features.state import (
     DEFAULT_MAX_EVENTS,
     DEFAULT_MAX_KEYS,
-    Admission,
     FeatureState,
 )
-from worker.records import MISSING, Column, EventBatch, Field
+from worker.records import MISSING, Column, EventBatch, LabelBatch
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 #: Rows computed at once: bounds the memory that a long history takes.
 CHUNK_ROWS = 65_536
-
-#: Stands for an offset that no snapshot can hold.
-_NEW = int(np.iinfo(np.int64).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +39,8 @@ class FeatureRows:
     Attributes
     ----------
     X
-        (n, n_features) float64, C order, columns as `Spec.feature_names`; NaN stands
-        for missing.
+        (n, n_columns) float64, C order, columns as `FeatureTransform.column_names`;
+        NaN stands for missing.
     late, duplicate
         (n,) bool. A late event sees what is still there and is not remembered; a
         repeat sees the windows at its event time, and is counted once.
@@ -66,25 +55,30 @@ class FeatureRows:
 
 
 class FeatureTransform:
-    """Computes the features of a spec.
+    """Computes the features that belong to one stage of a spec.
 
     Parameters
     ----------
-    spec
-        With one entity: its events are the state.
+    stage
+        The place of an entity in the spec: its events are the state.
+
+    Attributes
+    ----------
+    column_names
+        What the rows hold: after the last stage `Spec.feature_names`, before it what
+        the later stages need.
     """
 
-    #: The entity whose stage this is: the spec's first.
-    entity_index = 0
-
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, stage: int = 0) -> None:
         self.spec = spec
-        self._plan = compile_plan(spec)
-        self._clock = LocalClock(spec.time_zone)
-        self._key = spec.entities[self.entity_index].key
-        self._fields = {field.name: field for field in spec.schema.fields}
-        outputs = [i for i, feature in enumerate(spec.features) if feature.output]
-        self._outputs = None if len(outputs) == len(spec.features) else outputs
+        self.stage = stage
+        self.column_names = spec.names_after(stage)
+        self._plan = compile_plan(spec, stage)
+        self._columns = StageColumns(spec, stage, self._plan)
+        self._key = spec.entities[stage].key
+        places = self._plan.columns
+        self._given = [places[n] for n in spec.names_after(stage - 1)] if stage else []
+        self._handed_on = [places[name] for name in self.column_names]
 
     def new_state(
         self,
@@ -101,6 +95,8 @@ class FeatureTransform:
         state: FeatureState | None = None,
         *,
         offsets: Ints | None = None,
+        labels: LabelBatch | None = None,
+        given: Floats | None = None,
     ) -> FeatureRows:
         """Compute the rows of events that follow those already in the state.
 
@@ -114,6 +110,10 @@ class FeatureTransform:
             (n,) int64, of the records in the log; needed only after `take_in`: events
             that a key's part of a snapshot holds already are passed over, and their
             rows mean nothing.
+        labels
+            Those that stand between the events.
+        given
+            (n, k) float64: the rows of the stage before, for all stages but the first.
 
         Raises
         ------
@@ -121,11 +121,10 @@ class FeatureTransform:
             When a limit on live keys or events is reached.
         """
         state = state or self.new_state()
-        if offsets is None:
-            offsets = np.full(len(events), _NEW, np.int64)
+        given = np.empty((len(events), 0)) if given is None else given
         chunks = [
             self._transform_chunk(
-                _slice(events, at), offsets[at : at + CHUNK_ROWS], state
+                self._records(events, offsets, given, labels, at), state
             )
             for at in range(0, max(len(events), 1), CHUNK_ROWS)
         ]
@@ -146,131 +145,75 @@ class FeatureTransform:
         text: list[str | None] = ["0", "1", "0"]
         times = np.array([86_400_000, 86_400_000, 3_600_000], np.int64)
         columns: dict[str, Column] = {
-            name: text if field.type == "text" else times
-            for name, field in self._fields.items()
+            field.name: text if field.type == "text" else times
+            for field in self.spec.schema.fields
         }
         state = self.new_state()
-        self.transform(EventBatch(["0", "1", "2"], times, columns), state)
+        given = np.zeros((3, len(self._given)))
+        self.transform(EventBatch(["0", "1", "2"], times, columns), state, given=given)
         self.new_state().take_in(state.copy_out(0, state.slot_count, 0))
 
-    def _transform_chunk(
-        self, events: EventBatch, offsets: Ints, state: FeatureState
-    ) -> FeatureRows:
-        count = len(events)
-        edges = self._plan.layout.edges
-        admission = Admission(
-            np.empty((count, FIRST_EDGE + len(edges)), np.int64),
-            np.empty((count, 2), np.bool_),
-            np.empty(count, np.int64),
-        )
-        keys = pack_keys(_as_texts(self._column(events, self._key)))
+    def _records(
+        self,
+        events: EventBatch,
+        offsets: Ints | None,
+        given: Floats,
+        labels: LabelBatch | None,
+        at: int,
+    ) -> Records:
+        """Return the records from event `at` on that are computed at once."""
+        if len(events) > CHUNK_ROWS:
+            span = slice(at, at + CHUNK_ROWS)
+            events, given = events.take(span), given[span]
+            offsets = None if offsets is None else offsets[span]
+        if labels is None or len(labels) == 0:
+            may_have_labels = bool(self._plan.frauds)
+            return only_events(events, offsets, given, may_have_labels=may_have_labels)
+        # Those behind the last event of a chunk go with it, like any other.
+        first = 0 if at == 0 else int(np.searchsorted(labels.before, at, "right"))
+        last = int(np.searchsorted(labels.before, at + len(events), "right"))
+        own = labels.take(slice(first, last), event_shift=at)
+        return merged(events, offsets, given, own, key=self._key)
+
+    def _transform_chunk(self, records: Records, state: FeatureState) -> FeatureRows:
+        events, count = records.events, len(records.events)
+        edge_count = len(self._plan.layout.edges)
+        admission = Admission.of(count, edge_count=edge_count, marks=records.marks)
+        keys = pack_keys(_as_texts(self._columns.column(events, self._key)))
         ids = hash_texts(events.transaction_ids, MISSING)
         rows = np.empty((count, len(self.spec.features)), np.float64)
-        self._fill_event_features(events, rows)
+        rows[:, self._given] = records.given
+        self._columns.fill_event_features(events, rows)
         state.begin(count)
         first = 0
         while first < count:
             last = state.admit_segment(
-                first, count, keys, ids, events.event_time_ms, offsets, admission
+                first,
+                count,
+                keys,
+                ids,
+                events.event_time_ms,
+                records.offsets,
+                admission,
             )
-            self._fill_later_features(events, rows, state, admission, first, last)
+            self._columns.fill_segment(events, rows, state, admission, first, last)
             first = last
-        X = (
-            rows
-            if self._outputs is None
-            else np.ascontiguousarray(rows[:, self._outputs])
-        )
-        late, duplicate = admission.flags[:, 0], admission.flags[:, 1]
-        return FeatureRows(X, late, duplicate, admission.watermarks_ms)
+        return self._handed(rows, admission, records.event_rows)
 
-    def _column(self, events: EventBatch, name: str) -> Column:
-        schema = self.spec.schema
-        if name == schema.event_time:
-            return events.event_time_ms
-        if name == schema.transaction_id:
-            return list(events.transaction_ids)
-        return events.columns[name]
-
-    def _fill_event_features(self, events: EventBatch, rows: Floats) -> None:
-        """Features that need neither state nor other features."""
-        local_ms: Ints | None = None
-        for i, feature in enumerate(self.spec.features):
-            if isinstance(feature, EventFeature):
-                values = self._column(events, feature.field)
-                assert isinstance(values, np.ndarray)
-                field = self._fields[feature.field]
-                rows[:, i] = event_column(values, field, feature)
-            elif isinstance(feature, CalendarFeature):
-                if local_ms is None:
-                    local_ms = self._clock.local_ms(events.event_time_ms)
-                rows[:, i] = calendar_part(local_ms, feature.part)
-
-    def _fill_later_features(
+    def _handed(
         self,
-        events: EventBatch,
         rows: Floats,
-        state: FeatureState,
         admission: Admission,
-        first: int,
-        last: int,
-    ) -> None:
-        """Windows and derived features of a segment, in declared order."""
-        folded = set()
-        for i, feature in enumerate(self.spec.features):
-            if isinstance(feature, DerivedFeature):
-                inputs = [
-                    rows[first:last, self._plan.columns[name]]
-                    for name in feature.inputs
-                ]
-                rows[first:last, i] = derived_column(inputs, feature)
-            elif isinstance(feature, WindowFeature):
-                key = (feature.of, feature.where)
-                if key not in folded:
-                    folded.add(key)
-                    measure = self._plan.measures[key]
-                    values = self._measured(events, rows, measure, first, last)
-                    fold_measure(
-                        measure,
-                        values,
-                        events.event_time_ms,
-                        state,
-                        admission,
-                        first,
-                        last,
-                        rows,
-                    )
-
-    def _measured(
-        self,
-        events: EventBatch,
-        rows: Floats,
-        measure: MeasurePlan,
-        first: int,
-        last: int,
-    ) -> Ints:
-        """Values of a measure as integers; only rows [first, last) are filled."""
-        values = np.ones(len(events), np.int64)
-        span = slice(first, last)
-        if measure.of is not None:
-            values[span] = self._integers(events, rows, measure.of, span)
-        if measure.where is not None:
-            holds = rows[span, self._plan.columns[measure.where]] == 1.0
-            values[span][~holds] = MISSING
-        return values
-
-    def _integers(
-        self, events: EventBatch, rows: Floats, name: str, span: slice
-    ) -> Ints:
-        field: Field | None = self._fields.get(name)
-        if field is None:
-            feature = self.spec.features[self._plan.columns[name]]
-            assert isinstance(feature, DerivedFeature)
-            column = rows[span, self._plan.columns[name]]
-            return to_integers(column, feature.decimals or 0)
-        column_values = self._column(events, name)
-        if isinstance(column_values, np.ndarray):
-            return column_values[span]
-        return hash_texts(column_values[span], MISSING)
+        event_rows: NDArray[np.intp] | None,
+    ) -> FeatureRows:
+        """Return what later stages and the model see: of events, not of labels."""
+        flags, watermarks_ms = admission.flags, admission.watermarks_ms
+        if event_rows is not None:
+            rows, flags = rows[event_rows], flags[event_rows]
+            watermarks_ms = watermarks_ms[event_rows]
+        if self._handed_on != list(range(rows.shape[1])):
+            rows = np.ascontiguousarray(rows[:, self._handed_on])
+        return FeatureRows(rows, flags[:, 0], flags[:, 1], watermarks_ms)
 
 
 def _as_texts(column: Column) -> list[str]:
@@ -278,9 +221,3 @@ def _as_texts(column: Column) -> list[str]:
     if isinstance(column, np.ndarray):
         return list(map(str, column.tolist()))
     return column  # type: ignore[return-value]  # a key is required, never None
-
-
-def _slice(events: EventBatch, at: int) -> EventBatch:
-    if len(events) <= CHUNK_ROWS:
-        return events
-    return events.take(slice(at, at + CHUNK_ROWS))

@@ -113,7 +113,7 @@ def transform_records(
     records: Sequence[GoldenRecord], transform: FeatureTransform
 ) -> Floats:
     """Return the features of records, decoded and folded as the worker does it."""
-    decoder = Decoder(transform.spec.schema, key_is_entity=transform.entity_index)
+    decoder = Decoder(transform.spec.schema, key_is_entity=transform.stage)
     decoded = decoder.decode(
         [record.key.encode() for record in records],
         [record.value.encode() for record in records],
