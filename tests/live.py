@@ -172,12 +172,19 @@ class Stream:
 
     def verify(self, *arguments: str) -> str:
         """Audit the stream; return what `fraud-worker verify` said, which is good."""
+        code, said = self.audit(*arguments)
+        assert code == ExitCode.OK, said
+        return said
+
+    def audit(self, *arguments: str) -> tuple[int, str]:
+        """Run `fraud-worker verify`; return its exit code, and what it said.
+
+        In this process: starting another takes longer than most audits.
+        """
         settings, said = Settings.from_env(self.env()), io.StringIO()
-        # In this process: starting another takes longer than most audits.
         with redirect_stdout(said), threadpool_limits(1):
             code = run_command(verify, settings, *arguments)
-        assert code == ExitCode.OK, said.getvalue()
-        return said.getvalue()
+        return code, said.getvalue()
 
     def answers(self) -> Counter[tuple[int, int]]:
         """Return how often each input record was answered, by partition and offset.

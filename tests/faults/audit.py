@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from tests.faults.scene import Scene
-
-_VERIFY = "import sys; from worker.cli import main; sys.exit(main())"
+from worker.errors import ExitCode
 
 #: How long the workers may take to answer what is left, seconds.
 _SETTLE_SECONDS = 120
@@ -45,24 +42,15 @@ def audit(scene: Scene) -> Audit:
 
 def _verify(scene: Scene) -> tuple[dict[str, Any], list[str]]:
     """Return the report, and what is wrong with it."""
-    options = ["verify", "--json", "--timeout", str(_SETTLE_SECONDS)]
-    done = subprocess.run(
-        [sys.executable, "-c", _VERIFY, *options],
-        env=scene.stream.env(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_SETTLE_SECONDS + 120,
-    )
-    assert done.stdout, f"verify exited with {done.returncode}: {done.stderr[-500:]}"
-    report = json.loads(done.stdout)
-    if done.returncode == 0:
+    code, said = scene.stream.audit("--json", "--timeout", str(_SETTLE_SECONDS))
+    report = json.loads(said)
+    if code == ExitCode.OK:
         return report, []
     found = {name: n for name, n in report.items() if isinstance(n, int) and n}
     examples = [
         f"{e['finding']} {e['record']}: {e['what']}" for e in report["examples"]
     ]
-    return report, [f"verify exited with {done.returncode}: {found} {examples[:3]}"]
+    return report, [f"verify exited with {code}: {found} {examples[:3]}"]
 
 
 def _answered_once(scene: Scene) -> list[str]:
