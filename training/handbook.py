@@ -8,7 +8,10 @@ before, the terminal.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from training.split import LabelledHistory, Windows, period
 
 
 class Published(NamedTuple):
@@ -41,6 +44,47 @@ FOUR_WEEKS = (
 
 #: What must be said beside the figures, or they would be compared with something else.
 NOTE = (
-    "published: the Fraud Detection Handbook's figures on its own simulated data and "
-    "these weeks, with features of the customer and the terminal"
+    "published: the Fraud Detection Handbook's figures on these data and these weeks, "
+    "with features of the customer and the terminal"
 )
+
+#: Its transactions and its frauds, by which its data are known.
+TRANSACTIONS, FRAUDS = 1_754_155, 14_681
+
+#: Above these means over weeks, a model knows more than the generator of the data:
+#: a scorer with all of its parameters, and labels of a week before, reaches an average
+#: precision of 0.765 and an ROC AUC of 0.885 (standard deviation of a week: 0.015),
+#: since a fifth of the frauds happen before anything is known that tells them apart.
+MOST_AVERAGE_PRECISION, MOST_ROC_AUC = 0.79, 0.91
+
+_ONE_WEEK = ["2018-08-08..2018-08-14"]
+_FOUR_WEEKS = [
+    *_ONE_WEEK,
+    "2018-08-15..2018-08-21",
+    "2018-08-22..2018-08-28",
+    "2018-08-29..2018-09-04",
+]
+
+
+def is_handbook(history: LabelledHistory) -> bool:
+    """Say whether a history is the Handbook's simulated data."""
+    return (len(history.fraud), int(history.fraud.sum())) == (TRANSACTIONS, FRAUDS)
+
+
+def one_week(history: LabelledHistory, windows: Windows) -> Sequence[Published]:
+    """Return the figures that one evaluation can be compared with: most often none."""
+    return ONE_WEEK if _is(history, [windows], _ONE_WEEK) else ()
+
+
+def four_weeks(
+    history: LabelledHistory, windows: Sequence[Windows]
+) -> Sequence[Published]:
+    """Return the figures that these weeks can be compared with: most often none."""
+    return FOUR_WEEKS if _is(history, windows, _FOUR_WEEKS) else ()
+
+
+def _is(
+    history: LabelledHistory, windows: Sequence[Windows], expected: list[str]
+) -> bool:
+    weeks = [period(each.test_first_ms, each.test_until_ms) for each in windows]
+    return weeks == expected and is_handbook(history)

@@ -15,6 +15,7 @@ import joblib
 
 from training.card import write_card
 from training.golden import golden_records
+from training.report import ReportFacts, render_report
 from worker.bundle import (
     DataWindow,
     Manifest,
@@ -54,6 +55,7 @@ def make_bundle(  # noqa: PLR0913 - a bundle is made of all this
     threshold: float,
     metrics: Mapping[str, float],
     data_window: DataWindow,
+    facts: ReportFacts | None = None,
     parent: str | None = None,
     private_key: Path | None = None,
 ) -> Path:
@@ -69,6 +71,8 @@ def make_bundle(  # noqa: PLR0913 - a bundle is made of all this
         Published scores that reach it are flagged.
     metrics
         What was measured; what is not finite (there were no frauds) is left out.
+    facts
+        With them there is a report.html, and the card has the evaluation.
     parent
         What `rollback` goes back to; by default the version in use.
     private_key
@@ -111,8 +115,10 @@ def make_bundle(  # noqa: PLR0913 - a bundle is made of all this
         "model.joblib": serialised,
         "transform.toml": spec.text.encode(),
         "golden.json": golden.to_json(),
-        "card.md": write_card(manifest, spec).encode(),
+        "card.md": write_card(manifest, spec, facts).encode(),
     }
+    if facts is not None:
+        files["report.html"] = render_report(facts, version=version).encode()
     return write_bundle(models_dir, manifest, files, private_key=private_key)
 
 

@@ -6,6 +6,7 @@ Owns the words; computes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from training.evaluate import mean_ranking
 from training.fit import Evaluation
@@ -66,6 +67,22 @@ def week_lines(
         yield f"  {NOTE}"
 
 
+def week_facts(
+    weeks: Sequence[Evaluation], published: Sequence[Published]
+) -> dict[str, Any]:
+    """Return the same as JSON has it: figures of each week, their mean, and others'."""
+    mean, deviation = mean_ranking([week.ranking for week in weeks])
+    mean_all, _ = mean_ranking([week.ranking_all for week in weeks])
+    return {
+        "model": weeks[-1].engine,
+        "weeks": [_week_facts(week) for week in weeks],
+        "mean": mean.figures(),
+        "standard_deviation": deviation.figures(),
+        "mean_with_known_victims": mean_all.figures(),
+        "published": [figure._asdict() for figure in published],
+    }
+
+
 def alert_line(alerts: Alerts) -> str:
     """Say what a threshold means for the people who read the alerts."""
     return (
@@ -84,6 +101,20 @@ def _window_line(what: str, done: Evaluation, *, training: bool) -> str:
         rows, frauds = done.test_rows, done.test_frauds
         rest = ", without customers known as victims before"
     return f"{what} {window}: {rows:,} transactions, {frauds:,} frauds{rest}"
+
+
+def _week_facts(week: Evaluation) -> dict[str, Any]:
+    windows = week.windows
+    return {
+        "trained_on": period(windows.first_ms, windows.until_ms),
+        "evaluated_on": _test_period(windows),
+        "train_rows": week.train_rows,
+        "train_frauds": week.train_frauds,
+        "test_rows": week.test_rows,
+        "test_frauds": week.test_frauds,
+        "figures": week.ranking.figures(),
+        "with_known_victims": week.ranking_all.figures(),
+    }
 
 
 def _test_period(windows: Windows) -> str:

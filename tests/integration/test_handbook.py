@@ -247,7 +247,6 @@ def test_a_fit_is_printed_beside_the_published_figures(
             f"--out={tmp_path}",
             "--train-until=2018-07-31",
             "--version=fitted",
-            "--handbook-figures",
         ]
     )
 
@@ -261,4 +260,5 @@ def test_a_fit_is_printed_beside_the_published_figures(
     reached = model.manifest.metrics["average_precision"]
     assert lowest < reached < 0.35
     assert f"{reached:.3f}" in out
+    assert "published: random forest" in out
     assert model.manifest.metrics["alerts_per_day"] == pytest.approx(100, abs=1)

@@ -187,16 +187,6 @@ def test_every_kind_of_model_makes_a_bundle_that_loads(files: Files, kind: str) 
     load_model(read_bundle(files.models, f"kind-{kind}"))
 
 
-def test_published_figures_stand_beside_ours_when_asked_for(
-    files: Files, capsys: pytest.CaptureFixture[str]
-) -> None:
-    _, plain, _ = run(capsys, files.fit("--version", "plain"))
-    _, beside, _ = run(capsys, files.fit("--version", "beside", "--handbook-figures"))
-
-    assert "published" not in plain
-    assert re.search(r"published: random forest +0\.658 +0\.867 +0\.287", beside)
-
-
 def test_what_the_model_cannot_use_is_told(
     files: Files, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -259,14 +249,25 @@ def test_evaluate_prints_weeks_and_their_mean(
     assert "published" not in out
 
 
-def test_weeks_stand_beside_the_published_ones_when_asked_for(
+def test_evaluate_gives_the_same_figures_as_json(
     files: Files, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["evaluate", *files.history(), "--weeks", "1", "--handbook-figures"]
+    out_file = files.directory / "evaluation.json"
+    arguments = ["evaluate", *files.history(), "--weeks", "2"]
 
-    _, out, _ = run(capsys, arguments)
+    _, table, _ = run(capsys, [*arguments, "--out", str(out_file)])
+    code, out, _ = run(capsys, [*arguments, "--json"])
 
-    assert re.search(r"published: XGBoost +0\.687 +0\.869 +0\.303", out)
+    found = json.loads(out)
+    assert code == 0
+    assert json.loads(out_file.read_text()) == found
+    assert len(found["weeks"]) == 2
+    figures = [week["figures"]["average_precision"] for week in found["weeks"]]
+    assert found["mean"]["average_precision"] == pytest.approx(sum(figures) / 2)
+    assert found["published"] == found["warnings"] == []
+    for week in found["weeks"]:
+        assert week["evaluated_on"] in table
+        assert f"{week['figures']['average_precision']:.3f}" in table
 
 
 def test_a_gate_fails_the_command(

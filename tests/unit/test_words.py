@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.transform_builders import everything
 from worker.features import Spec
 from worker.features.declarations import Feature
 from worker.scoring.words import phrase, writer
@@ -89,6 +90,23 @@ def test_every_feature_that_ships_has_words_for_itself_and_any_value(
         assert "_" not in phrase(one, spec)
         for value in (0.0, 1.0, 2.5, -3.0, 1e12, math.nan):
             assert writer(one, spec)(value)
+
+
+@pytest.mark.parametrize(
+    ("comparison", "words"),
+    [
+        ("above = 1.2", "above 1.2"),
+        ("at_most = 3", "at most 3"),
+        ("equals = 0", "equal to 0"),
+    ],
+)
+def test_conditions_are_put_into_words(comparison: str, words: str) -> None:
+    text = everything().text.replace("above = 1.2\noutput = false", comparison)
+    spec = Spec.from_toml(text)
+    condition = feature("is_large", spec)
+
+    assert phrase(condition, spec).endswith(f" is {words}")
+    assert [writer(condition, spec)(value) for value in (0.0, 1.0)] == ["no", "yes"]
 
 
 def test_days_of_the_week_have_names() -> None:

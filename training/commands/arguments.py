@@ -116,12 +116,6 @@ def _add_windows(group: Group) -> None:
         help="how long a fraud takes to be confirmed: the gap between training and "
         "evaluation (default: %(default)s)",
     )
-    group.add_argument(
-        "--handbook-figures",
-        action="store_true",
-        help="print the Handbook's published figures beside ours; only its own data "
-        "and weeks make them comparable",
-    )
 
 
 def add_models(parser: Parser) -> None:

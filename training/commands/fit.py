@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +18,16 @@ from training.commands.arguments import (
 from worker.errors import ExitCode
 
 if TYPE_CHECKING:
-    from training.fit import Evaluation, Prepared
-    from worker.features import Spec
+    from training.fit import Prepared
+    from training.report import ReportFacts
 
 _TEXT = """
 Reports on the data, fits on a window of time, evaluates on the days after the label
 delay, chooses the threshold of an alert budget, and writes the model as a bundle:
 DIR/VERSION. The bundle's model is the evaluated one; it is not fitted again on more.
-Publish it to put it in use.
+Its report.html and card.md show how good the model is and why, for which it is fitted
+again on earlier weeks and without groups of features; that takes most of the time.
+Publish the bundle to put it in use.
 
 examples:
   fraud-train fit --spec book --transactions data/transactions.parquet \\
@@ -71,25 +74,30 @@ def run(args: argparse.Namespace) -> int:
         read_spec,
     )
     from training.fit import fit
-    from training.handbook import ONE_WEEK
+    from training.handbook import one_week
     from training.models import feature_notices
     from training.progress import shown
+    from training.report import earlier_windows, gather_facts
     from training.results import fit_lines
     from training.split import Windows, latest_until_ms
 
     spec, plan = read_spec(args.spec), fit_plan(args)
-    events, history = read_history(args, spec)
+    events, history, labels = read_history(args, spec)
     until_ms = args.train_until
     if until_ms is None:
         until_ms = latest_until_ms(history, plan.lengths)
     windows = Windows.ending(until_ms, plan.lengths)
-    data = prepare_windows(spec, events, history, [windows])
+    earlier = earlier_windows(history, windows, plan)
+    data = prepare_windows(spec, events, history, [*earlier, windows])
     with shown(f"fitting {plan.kind}"):
         done = fit(data, windows, plan)
-    for notice in feature_notices(plan.kind, spec, data.X[done.train]):
-        print(f"  notice: {notice}", file=sys.stderr)
-    print(*fit_lines(done, ONE_WEEK if args.handbook_figures else ()), sep="\n")
-    path = _write_bundle(args, spec, data, done)
+    notices = feature_notices(plan.kind, spec, data.X[done.train])
+    print(*(f"  notice: {each}\n" for each in notices), sep="", end="", file=sys.stderr)
+    print(*fit_lines(done, one_week(history, windows)), sep="\n")
+    measure = partial(gather_facts, spec, data, done, plan, earlier=earlier)
+    with shown("measuring for the report", unit="fits") as progress:
+        facts = measure(history=history, labels=labels, progress=progress)
+    path = _write_bundle(args, data, facts)
     print(f"bundle {path}")
     print(
         f"to put it in use: fraud-train publish {path.name} --models {args.out}",
@@ -98,20 +106,19 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _write_bundle(
-    args: argparse.Namespace, spec: Spec, data: Prepared, done: Evaluation
-) -> Path:
+def _write_bundle(args: argparse.Namespace, data: Prepared, facts: ReportFacts) -> Path:
     from training.progress import shown
     from training.publish import make_bundle
     from worker.bundle import DataWindow
 
     args.out.mkdir(parents=True, exist_ok=True)
+    done = facts.done
     times = data.events.event_time_ms[done.train]
     with shown("writing the bundle"):
         return make_bundle(
             models_dir=args.out,
             version=args.version or _free_version(args.out, done.windows.until_ms),
-            spec=spec,
+            spec=facts.spec,
             model=done.model,
             records=data.events.take(done.train),
             threshold=done.alerts.threshold,
@@ -122,6 +129,7 @@ def _write_bundle(
                 rows=done.train_rows,
                 frauds=done.train_frauds,
             ),
+            facts=facts,
         )
 
 

@@ -10,7 +10,13 @@ from pathlib import Path
 
 from training.dataset import read_dataset
 from training.fit import FitPlan, Prepared, prepare
-from training.labels import FRAUD, LABEL_TIME, label_history, read_labels
+from training.labels import (
+    FRAUD,
+    LABEL_TIME,
+    LabelReport,
+    label_history,
+    read_labels,
+)
 from training.progress import shown
 from training.split import LabelledHistory, SplitPlan, Windows
 from worker.errors import InvalidConfig
@@ -59,7 +65,7 @@ def read_events(args: argparse.Namespace, spec: Spec) -> EventBatch:
 
 def read_history(
     args: argparse.Namespace, spec: Spec
-) -> tuple[EventBatch, LabelledHistory]:
+) -> tuple[EventBatch, LabelledHistory, LabelReport]:
     """Read --transactions and --labels and report on both."""
     events = read_events(args, spec)
     labels = read_labels(args.labels, spec.schema, names=read_names(args, spec))
@@ -67,7 +73,7 @@ def read_history(
         events, labels, spec.schema, label_delay_ms=args.label_delay
     )
     print(*report.lines(), sep="\n", file=sys.stderr)
-    return events, history
+    return events, history, report
 
 
 def fit_plan(args: argparse.Namespace) -> FitPlan:
