@@ -36,7 +36,7 @@ from tests.benchmarks.states import memory, snapshot
 from tests.benchmarks.trials import Figures, crash, drain, latency
 from tests.benchmarks.workload import Workload, make_workload
 
-Trial = Callable[[Path], Figures]
+Trial = Callable[[Path], list[Figures]]
 
 _KINDS = ("drain", "latency", "crash", "snapshot", "memory")
 
@@ -66,10 +66,10 @@ def main() -> int:
         workload = make_workload(directory, arguments.events)
         for kind, trial in _trials(workload, arguments).items():
             runs = 1 if kind in _ONCE else arguments.runs
-            results = []
+            results: list[Figures] = []
             for run in range(runs):
                 _say(f"{kind}, run {run + 1} of {runs}")
-                results.append(trial(directory / f"{kind}-{run}"))
+                results += trial(directory / f"{kind}-{run}")
             _print(results, workload)
     return 0
 

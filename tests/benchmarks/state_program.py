@@ -86,7 +86,8 @@ def _in_random_order(counts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     for done in range(int(counts.max())):
         keys = random.permutation(np.flatnonzero(counts > done))
         for at in range(0, len(keys), _BATCH):
-            yield keys[at : at + _BATCH]
+            # Neighbours together, or filling takes a fifth longer.
+            yield np.sort(keys[at : at + _BATCH])
 
 
 def snapshot(directory: Path, keys: int, per_key: int) -> dict[str, float]:

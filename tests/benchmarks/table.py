@@ -32,11 +32,9 @@ _NAMES = {
     "event_to_score_milliseconds_at_._per_second_p99": "the same: p99, ms",
     "event_to_score_milliseconds_at_._per_second_p99_9": "the same: p99.9, ms",
     "cpu_cores_at_._per_second": "CPU at {} a second: cores",
-    "first_score_after_kill_seconds_median": (
-        "from `kill -9` and restart to the first score: median, s"
+    "first_score_after_kill_seconds": (
+        "from `kill -9` and restart at 2,000 a second to the first score: s"
     ),
-    "first_score_after_kill_seconds_least": "the same: least, s",
-    "first_score_after_kill_seconds_greatest": "the same: greatest, s",
     "snapshot_of_._keys_with_._events_pause_milliseconds_longest": (
         "snapshot of {} keys with {} live events each: longest pause, ms"
     ),
