@@ -16,7 +16,6 @@ from tests.streams import FIRST_MS
 from tests.workers import GROUP, INPUT, ManualClock, new_broker
 from worker.commands.clients import reach_of
 from worker.loop import (
-    DeadLetterLimit,
     Limits,
     Report,
     Restoring,
@@ -108,6 +107,7 @@ class Succession:
     partitions: int = 2
     broker: InMemoryBroker = field(init=False)
     written_to: Counter[int] = field(default_factory=Counter)
+    reads: list[ReadsOnDemand] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.broker = new_broker(self.partitions)
@@ -148,11 +148,15 @@ class Succession:
     def snapshots(self) -> list[Path]:
         return sorted(self.directory.rglob("*.snapshot"))
 
-    def start(
-        self, name: str = "0", *, cold_start: bool = False, dead_letters: int = 0
-    ) -> Running:
+    def close(self) -> None:
+        """Let go of files that are still being read."""
+        for reads in self.reads:
+            for read in reads.begun:
+                read.abandon()
+
+    def start(self, name: str = "0", *, cold_start: bool = False) -> Running:
         """Start a worker, as far as its first assignment."""
-        running = self._new(name, cold_start=cold_start, dead_letters=dead_letters)
+        running = self.prepared(name, cold_start=cold_start)
         running.consumer.subscribe(
             on_assigned=running.worker._on_assigned,
             on_revoked=running.worker._on_revoked,
@@ -161,8 +165,10 @@ class Succession:
         running.run()
         return running
 
-    def _new(self, name: str, *, cold_start: bool, dead_letters: int) -> Running:
+    def prepared(self, name: str = "0", *, cold_start: bool = False) -> Running:
+        """Make a worker that has not begun."""
         clock, reads = ManualClock(), ReadsOnDemand()
+        self.reads.append(reads)
         stop = Stop(clock)
         consumer = FakeConsumer(self.broker, GROUP, name, [INPUT])
         producer = FakeProducer(consumer)
@@ -188,7 +194,7 @@ class Succession:
                 Snapshots(policy, clock, reads),
             ),
             report=Report(metrics),
-            limits=Limits(dead_letters=DeadLetterLimit(1.0, dead_letters)),
+            limits=Limits(),
             stop=stop,
         )
         return Running(worker, consumer, producer, reads, clock, stop, metrics)

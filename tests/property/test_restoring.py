@@ -120,6 +120,7 @@ def test_no_interruption_of_a_restore_changes_an_answer(
         for act, number in (*FIRST, *todo):
             act(life, number)
         life.finish()
+        succession.close()
 
         alone = succession.without_interruption()
         for partition in range(PARTITIONS):
