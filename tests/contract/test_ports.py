@@ -46,6 +46,7 @@ class Listener:
     """Keeps what a consumer tells, and starts partitions where it is told to."""
 
     starts: Mapping[TopicPartition, int] = field(default_factory=dict)
+    left_out: set[TopicPartition] = field(default_factory=set)
     committed: dict[TopicPartition, NextOffset | None] = field(default_factory=dict)
     revoked: list[TopicPartition] = field(default_factory=list)
     records: RecordBatch = field(default_factory=RecordBatch)
@@ -57,6 +58,7 @@ class Listener:
         return {
             place: self.starts.get(place, offset.offset if offset else 0)
             for place, offset in committed.items()
+            if place not in self.left_out
         }
 
     def on_gone(self, places: Sequence[TopicPartition]) -> None:
@@ -315,6 +317,58 @@ def test_a_partition_that_was_paused_and_comes_back_is_read(
     poll_until(lambda: len(of_first.records), (first, of_first))
 
     assert of_first.records.values == [b"a"]
+    first.close()
+
+
+def test_what_the_callback_leaves_out_is_read_from_where_it_is_started(
+    world: World, group: str
+) -> None:
+    topic = world.create_topic(2)
+    now, later = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    world.start_group(group, {now: NextOffset(0, ""), later: NextOffset(2, "")})
+    world.write(now, b"now")
+    world.write(later, b"a", b"b", b"c")
+    consumer, listener = world.consumer(group, "a", topic), Listener(left_out={later})
+    listener.join(consumer)
+    poll_until(lambda: len(listener.records), (consumer, listener))
+    assert consumer.positions() == {now: 1}
+    consumer.pause([later])
+    consumer.resume([later])
+
+    consumer.start({later: 1})
+    poll_until(lambda: len(listener.records) == 3, (consumer, listener))
+
+    assert listener.records.values == [b"now", b"b", b"c"]
+    assert listener.committed.keys() == {now, later}
+    consumer.close()
+    assert set(listener.revoked) == {now, later}
+
+
+def test_a_partition_that_was_never_started_moves_like_any_other(
+    world: World, group: str
+) -> None:
+    """Also where nothing at all has been started, and when it comes back."""
+    topic = world.create_topic(2)
+    places = [TopicPartition(topic, 0), TopicPartition(topic, 1)]
+    world.start_group(group, {place: NextOffset(0, "") for place in places})
+    first, of_first = world.consumer(group, "a", topic), Listener(left_out=set(places))
+    second, of_second = world.consumer(group, "b", topic), Listener()
+    of_first.join(first)
+    poll_until(lambda: len(of_first.committed) == 2, (first, of_first))
+    of_second.join(second)
+    poll_until(lambda: of_second.committed, (first, of_first), (second, of_second))
+    (moved,) = of_second.committed
+    assert of_first.revoked == [moved]
+    second.close()
+    of_first.committed.clear()
+    poll_until(lambda: of_first.committed, (first, of_first))
+    for place in places:
+        world.write(place, b"a")
+
+    first.start(dict.fromkeys(places, 0))
+    poll_until(lambda: len(of_first.records) == 2, (first, of_first))
+
+    assert of_first.records.values == [b"a", b"a"]
     first.close()
 
 
