@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     )
     from training.evaluate import evaluate, mean_ranking, week_windows
     from training.handbook import four_weeks
-    from training.leaks import leak_warnings
+    from training.leakage import leak_warnings
     from training.progress import shown
     from training.results import week_facts, week_lines
 

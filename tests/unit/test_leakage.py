@@ -11,7 +11,7 @@ from tests.training_builders import small_history, small_spec
 from training import handbook
 from training.featurize import feature_matrix
 from training.fit import Evaluation, FitPlan, Prepared, fit
-from training.leaks import leak_warnings
+from training.leakage import leak_warnings
 from training.split import LabelledHistory, Windows, latest_until_ms
 
 NAMES = small_spec().feature_names
