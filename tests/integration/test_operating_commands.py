@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+)
 
 from demo.broker import KafkaBroker
 from tests.commanding import run_command
@@ -59,8 +66,23 @@ def create(settings: Settings, partitions: int = 2) -> None:
 def fill(settings: Settings, partition: int = 0, count: int = 300) -> RecordBatch:
     """Publish payments with their times, and return them at their true offsets."""
     place = TopicPartition(settings.transactions_topic, partition)
+    _keep(settings)
     end = publish_log(settings.bootstrap_servers, at(payments(count), place))
     return read_all(client_settings(settings), place, end)
+
+
+def _keep(settings: Settings) -> None:
+    """Let no payment of 2018 be removed: the broker looks for old ones now and then."""
+    keep = ConfigEntry(
+        "retention.ms", "-1", incremental_operation=AlterConfigOpType.SET
+    )
+    topic = ConfigResource(
+        ConfigResource.Type.TOPIC,
+        settings.transactions_topic,
+        incremental_configs=[keep],
+    )
+    admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers})
+    admin.incremental_alter_configs([topic])[topic].result()
 
 
 def answers(settings: Settings, model: LoadedModel, log: RecordBatch) -> list[Output]:
@@ -267,6 +289,12 @@ def test_replay_recomputes_what_was_published(
     assert found["features"]["amount"] == value["amount"]
     assert list(found["features"]) == list(models[1].spec.feature_names)
     assert found["published"].startswith(f"{settings.scores_topic}/0/")
+    reasons = models[1].reasons
+    assert reasons is not None
+    raw = sum(each["contribution"] for each in found["reasons"])
+    odds = math.exp(raw + reasons.contributions.base)
+    assert found["score"] == pytest.approx(odds / (1 + odds), abs=1e-5)
+    assert all(each["text"] in "\n".join(lines) for each in found["reasons"])
 
 
 def test_replay_by_id_finds_the_payment(

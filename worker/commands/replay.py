@@ -36,7 +36,8 @@ EPILOG = """examples:
 
 The log of the payment's partition is folded once more, from as far back as its windows
 reach, by the code that trained the model. Shown are the features with their values,
-their digest, the score, the flags, and what differs from the published answer.
+their digest, the score, what each feature added to it or took from it, the flags, and
+what differs from the published answer.
 
 Exit code 0: published just so. 1: published otherwise, or not at all."""
 
@@ -133,7 +134,21 @@ def _score_facts(found: Recomputed) -> dict[str, Any]:
         "threshold": found.threshold,
         "flagged": score >= found.threshold,
         "flags": [str(flag) for flag, is_set in flags if is_set[0]],
+        "reasons": _reasons(found),
     }
+
+
+def _reasons(found: Recomputed) -> list[dict[str, Any]]:
+    """Return all that raised or lowered the score; nothing where that is not known."""
+    if found.model.reasons is None:
+        return []
+    (parts,) = found.model.reasons.in_full().of_scores(
+        found.row.X, np.zeros(1, np.bool_)
+    )
+    return [
+        {"feature": each.feature, "contribution": each.contribution, "text": each.text}
+        for each in parts or ()
+    ]
 
 
 def _rejection_facts(row: FoldedRecords) -> dict[str, Any]:
@@ -147,13 +162,18 @@ def _lines(found: Recomputed) -> Iterator[str]:
     facts = _as_dict(found)
     features = facts.pop("features", {})
     differences, notices = facts.pop("differences"), facts.pop("notices")
-    published = facts.pop("published")
+    published, reasons = facts.pop("published"), facts.pop("reasons", [])
     for name, value in facts.items():
         yield f"{name.replace('_', ' '):<16}{_text(value)}"
     if features:
         yield "features"
         width = max(map(len, features)) + 2
         yield from (f"  {name:<{width}}{_text(v)}" for name, v in features.items())
+    if reasons:
+        yield "reasons, by what they added to the raw score"
+        yield from (
+            f"  {each['contribution']:+.6f}  {each['text']}" for each in reasons
+        )
     verdict = f"differs in {', '.join(differences)}" if differences else "just so"
     yield f"{'published':<16}{f'{published}, {verdict}' if published else 'nowhere'}"
     yield from (f"{'note':<16}{notice}" for notice in notices)
