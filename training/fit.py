@@ -139,9 +139,9 @@ def prepare(
     bounds = [windows[0].begin_ms - spec.retention_ms, windows[-1].test_until_ms]
     start, stop = np.searchsorted(events.event_time_ms, bounds)
     rows = slice(int(start), int(stop))
-    part = events.take(rows)
-    X = feature_matrix(spec, part, progress=progress)
-    return Prepared(part, history.take(rows), X)
+    part, labelled = events.take(rows), history.take(rows)
+    X = feature_matrix(spec, part, history=labelled, progress=progress)
+    return Prepared(part, labelled, X)
 
 
 def _check(history: LabelledHistory, windows: Sequence[Windows]) -> None:

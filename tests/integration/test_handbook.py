@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -206,6 +207,45 @@ def test_the_published_logistic_regression_is_reproduced(
     assert found.average_precision == pytest.approx(0.606, abs=0.002)
     assert found.roc_auc == pytest.approx(0.871, abs=0.002)
     assert found.card_precision == pytest.approx(0.291, abs=0.002)
+
+
+def test_the_terminal_features_are_those_of_pandas(
+    dataset: Dataset, history: LabelledHistory, payments: pd.DataFrame
+) -> None:
+    """All rows: the labels of frauds come to the stream's windows seven days later."""
+    spec = read_spec("handbook")
+    X = feature_matrix(spec, dataset.events, history=history)
+    expected = _terminal_features_by_pandas(payments)
+
+    for i, days in enumerate((1, 7, 30)):
+        count = spec.feature_names.index(f"terminal_transaction_count_{days}d")
+        rate = spec.feature_names.index(f"terminal_fraud_rate_{days}d")
+        assert np.array_equal(X[:, count], expected[:, 2 * i])
+        np.testing.assert_allclose(X[:, rate], expected[:, 2 * i + 1], atol=1e-9)
+
+
+def test_neither_the_future_nor_a_young_label_changes_a_row(
+    dataset: Dataset, history: LabelledHistory
+) -> None:
+    """Corrupt what comes after a moment, and all labels not known at it."""
+    spec = read_spec("handbook")
+    moment_ms = parse_until_ms("2018-05-31")
+    past = int(np.searchsorted(dataset.events.event_time_ms, moment_ms))
+    until = int(np.searchsorted(dataset.events.event_time_ms, moment_ms + 9 * DAY_MS))
+    events, labelled = dataset.events.take(slice(until)), history.take(slice(until))
+    amounts = np.array(events.columns["amount"])
+    amounts[past:] = amounts[past:][::-1] * 7
+    corrupted = dataclasses.replace(
+        events, columns={**events.columns, "amount": amounts}
+    )
+    young = labelled.known_ms > moment_ms
+    turned = dataclasses.replace(labelled, fraud=labelled.fraud ^ young)
+
+    before = feature_matrix(spec, events, history=labelled)
+    after = feature_matrix(spec, corrupted, history=turned)
+
+    assert before[:past].tobytes() == after[:past].tobytes()
+    assert before[past:].tobytes() != after[past:].tobytes()
 
 
 def _terminal_features_by_pandas(payments: pd.DataFrame) -> np.ndarray:

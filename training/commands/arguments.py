@@ -64,16 +64,32 @@ def add_transactions(parser: Parser) -> None:
 
 def add_protocol(parser: Parser) -> None:
     """Add --labels, the model, and how history is split and evaluated."""
+    add_labels(parser, required=True)
+    _add_model(parser.add_argument_group("model"))
+    _add_windows(parser.add_argument_group("evaluation"))
+
+
+def add_labels(parser: Parser, *, required: bool) -> None:
+    """Add --labels."""
     parser.add_argument(
         "--labels",
         type=Path,
-        required=True,
+        required=required,
         metavar="F",
         help="file with the transaction's id, `fraud` and perhaps `label_time`; "
         "may be the same file",
     )
-    _add_model(parser.add_argument_group("model"))
-    _add_windows(parser.add_argument_group("evaluation"))
+
+
+def add_label_delay(parser: Parser | Group, purpose: str) -> None:
+    """Add --label-delay."""
+    parser.add_argument(
+        "--label-delay",
+        type=duration_ms,
+        default="7d",
+        metavar="D",
+        help=f"how long a fraud takes to be confirmed{purpose} (default: %(default)s)",
+    )
 
 
 def _add_model(group: Group) -> None:
@@ -108,14 +124,7 @@ def _add_windows(group: Group) -> None:
         group.add_argument(
             flag, type=int, default=days, metavar="N", help="(default: %(default)s)"
         )
-    group.add_argument(
-        "--label-delay",
-        type=duration_ms,
-        default="7d",
-        metavar="D",
-        help="how long a fraud takes to be confirmed: the gap between training and "
-        "evaluation (default: %(default)s)",
-    )
+    add_label_delay(group, ": the gap between training and evaluation")
 
 
 def add_models(parser: Parser) -> None:

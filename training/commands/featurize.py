@@ -9,6 +9,8 @@ from pathlib import Path
 from training.commands.arguments import (
     Subparsers,
     add_command,
+    add_label_delay,
+    add_labels,
     add_spec,
     add_transactions,
 )
@@ -17,11 +19,14 @@ from worker.errors import ExitCode
 _TEXT = """
 Writes transaction_id and one column for each feature of the spec, in order of event
 time, computed by the same code that the worker runs on the stream. A missing value is
-null. Rows that are no transaction by the spec are reported and left out.
+null. Rows that are no transaction by the spec are reported and left out. A spec that
+looks at labels needs --labels.
 
 examples:
   fraud-train featurize --spec book --transactions data/transactions.parquet \\
       --out features.parquet
+  fraud-train featurize --spec handbook --transactions data/transactions.parquet \\
+      --labels data/labels.parquet --out features.parquet
   fraud-train featurize --spec my.toml --transactions payments.csv.gz \\
       --column event_time=tx_datetime --column amount=TX_AMOUNT --out features.parquet
 """
@@ -38,6 +43,8 @@ def add(subparsers: Subparsers) -> None:
     )
     add_spec(parser)
     add_transactions(parser)
+    add_labels(parser, required=False)
+    add_label_delay(parser, ", at least")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="F", help="Parquet file to write"
     )
@@ -45,14 +52,18 @@ def add(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, transform, write."""
-    from training.commands.inputs import read_events, read_spec
+    from training.commands.inputs import read_events, read_history, read_spec
     from training.featurize import write_features
     from training.progress import shown
 
     spec = read_spec(args.spec)
-    events = read_events(args, spec)
+    history = None
+    if args.labels is None:
+        events = read_events(args, spec)
+    else:
+        events, history, _ = read_history(args, spec)
     with shown("computing features") as progress:
-        write_features(args.out, spec, events, progress=progress)
+        write_features(args.out, spec, events, history=history, progress=progress)
     count = len(spec.feature_names)
     print(f"{len(events):,} rows with {count} features", file=sys.stderr)
     print(args.out)

@@ -4,6 +4,7 @@ Pure: numpy, numba and the standard library. Knows no broker, clock, metric or m
 """
 
 from worker.features.digest import row_digests
+from worker.features.history import HistoryTransform
 from worker.features.spec import Spec
 from worker.features.state import FeatureState, StateSlice
 from worker.features.transfer import event_counts
@@ -13,6 +14,7 @@ __all__ = [
     "FeatureRows",
     "FeatureState",
     "FeatureTransform",
+    "HistoryTransform",
     "Spec",
     "StateSlice",
     "event_counts",
