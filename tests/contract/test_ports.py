@@ -162,7 +162,7 @@ def test_a_commit_shows_outputs_and_offsets_together(world: World, group: str) -
     output = Output(scores, b"score", b"k", 0, [("origin", b"0")], place)
     producer.commit([output], {place: NextOffset(1, "after")})
 
-    (stored,) = world.read(scores)[0]
+    (stored,) = world.read(scores, awaited=1)[0]
     assert (stored.key, stored.value) == (b"k", b"score")
     assert stored.headers == [("origin", b"0")]
     assert consumer.committed([place]) == {place: NextOffset(1, "after")}
@@ -182,7 +182,7 @@ def test_commits_keep_their_order_and_leave_gaps(world: World, group: str) -> No
         output = Output(scores, b"%d" % i, b"k", 0, [], place)
         producer.commit([output], {place: NextOffset(i, "")})
 
-    stored = world.read(scores)[0]
+    stored = world.read(scores, awaited=3)[0]
     assert values(stored) == [b"0", b"1", b"2"]
     assert [record.offset for record in stored] == [0, 2, 4]
     consumer.close()

@@ -34,7 +34,11 @@ class World(Protocol):
     def write_in_vain(self, place: TopicPartition, count: int) -> None:
         """Leave offsets behind that no reader of committed records sees."""
 
-    def read(self, topic: str) -> dict[int, list[Stored]]: ...
+    def read(self, topic: str, *, awaited: int = 0) -> dict[int, list[Stored]]:
+        """Return what readers of committed records see, once it is as much.
+
+        A broker ends a transaction before it has written the markers that show it.
+        """
 
     def start_group(
         self, group: str, starts: Mapping[TopicPartition, NextOffset]
@@ -65,7 +69,7 @@ class WorldInMemory:
     def write_in_vain(self, place: TopicPartition, count: int) -> None:
         self.broker.skip(place, count)
 
-    def read(self, topic: str) -> dict[int, list[Stored]]:
+    def read(self, topic: str, *, awaited: int = 0) -> dict[int, list[Stored]]:  # noqa: ARG002
         return self.broker.records(topic)
 
     def start_group(
@@ -128,7 +132,14 @@ class WorldOfKafka:
             what="the marker of an abort",
         )
 
-    def read(self, topic: str) -> dict[int, list[Stored]]:
+    def read(self, topic: str, *, awaited: int = 0) -> dict[int, list[Stored]]:
+        wait_until(
+            lambda: sum(map(len, self._read_now(topic).values())) >= awaited,
+            what=f"{awaited} committed records",
+        )
+        return self._read_now(topic)
+
+    def _read_now(self, topic: str) -> dict[int, list[Stored]]:
         places = self._cluster.partitions(topic)
         bounds = self._cluster.bounds(places)
         return {

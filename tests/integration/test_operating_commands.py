@@ -153,9 +153,19 @@ def test_check_finds_nothing_wrong_where_topics_made_the_topics(
     assert code == 0
     assert not [line for line in lines if line.startswith("fail")]
     assert f"1 reachable through {settings.bootstrap_servers}" in "\n".join(lines)
-    assert "kept for 62 days" in "\n".join(lines)
     assert f"of {len(log)} records would be dead letters" in "\n".join(lines)
     assert any("never committed; the first start needs" in line for line in lines)
+
+
+def test_check_says_how_long_the_transactions_are_kept(
+    settings: Settings, printed: Printed
+) -> None:
+    create(settings)
+
+    code, lines = printed(check, settings)
+
+    assert code == 0
+    assert "kept for 62 days" in "\n".join(lines)
 
 
 def test_check_tells_where_the_group_would_go_on(

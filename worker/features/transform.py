@@ -181,7 +181,8 @@ class FeatureTransform:
         admission = Admission.of(count, edge_count=edge_count, marks=records.marks)
         keys = pack_keys(_as_texts(self._columns.column(events, self._key)))
         ids = hash_texts(events.transaction_ids, MISSING)
-        rows = np.empty((count, len(self.spec.features)), np.float64)
+        # Labels, and events that are passed over, have no windows to fill their rows.
+        rows = np.full((count, len(self.spec.features)), np.nan)
         rows[:, self._given] = records.given
         self._columns.fill_event_features(events, rows)
         state.begin(count)
