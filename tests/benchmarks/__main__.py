@@ -115,6 +115,7 @@ def _print(results: list[Figures], workload: Workload) -> None:
             "least": min(runs),
             "greatest": max(runs),
             "runs": runs,
+            "arguments": " ".join(sys.argv[1:]),
             "load": round(os.getloadavg()[0], 2),
             "data": workload.source,
             "machine": machine(),

@@ -51,12 +51,12 @@ _NAMES = {
     "bytes_per_live_event": "memory of a live event: bytes",
 }
 
-_FOOT = """
-Latency runs from the scheduled time of a payment to the moment at which a
-`read_committed` reader holds its score.
-Each run on a broker ended with an audit that found nothing missing, duplicated, out of
-order or different.
-"""
+_FOOT = (
+    "\nLatency runs from the scheduled time of a payment to the moment at which a "
+    "`read_committed` reader holds its score.\n"
+    "Each run on a broker ended with an audit that found nothing missing, duplicated, "
+    "out of order or different.\n"
+)
 
 _NUMBER = re.compile(r"(?<=_)\d{2,}(?=_)")
 
@@ -70,17 +70,20 @@ def named(figure: str) -> str:
 def table(lines: Sequence[Line]) -> str:
     """Return the figures as a table, with where and when they were taken."""
     first, last = lines[0], lines[-1]
+    arguments = first["arguments"]
+    command = f'make bench ARGS="{arguments}"' if arguments else "make bench"
     rows = [
         f"| {named(line['figure'])} | {_short(line['median'])} | "
         f"{_short(line['least'])} | {_short(line['greatest'])} | {len(line['runs'])} |"
         for line in lines
     ]
     head = (
-        f"`make bench` at commit `{first['commit']}` on {first['date']}: "
-        f"{first['machine']}; broker, sender and reader on the same machine, "
-        f"4 partitions, a model of 100 trees, {first['data']}. "
-        f"The load average was {first['load']:.1f} after the first of these trials "
-        f"and {last['load']:.1f} after the last.\n"
+        f"`{command}` at commit `{first['commit']}` on {first['date']}: "
+        f"{first['machine']}; broker, sender and reader on the same machine, the "
+        "worker on a core of its own, 4 partitions, a model of 100 trees, "
+        f"{first['data']}.\n"
+        f"The load average was {first['load']:.1f} after the first of these trials and "
+        f"{last['load']:.1f} after the last.\n"
     )
     columns = "| figure | median | least | greatest | runs |\n|---|---|---|---|---|"
     return "\n".join([head, columns, *rows, _FOOT])

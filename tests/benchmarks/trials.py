@@ -51,9 +51,7 @@ def drain(workload: Workload, directory: Path) -> list[Figures]:
     """Let a worker score a topic that is already full; then let another replay it."""
     with fresh_stack(workload, directory) as stack:
         stack.send(0, workload.count)
-        # Without snapshots the next worker has nothing but the log.
-        process = stack.spawn_worker(FRAUD_SNAPSHOT_INTERVAL_SECONDS="0")
-        process.await_start(lambda: None)
+        process = stack.start_worker()
         reader = ScoresReader(stack.servers, PARTITIONS)
         first = reader.read(1)
         before, began = cpu_seconds(process.pid), first.times[0]
@@ -75,6 +73,7 @@ def drain(workload: Workload, directory: Path) -> list[Figures]:
 
 def _replay(stack: Stack, count: int) -> Figures:
     """Time a worker from the assignment to where all is folded that was answered."""
+    # Without snapshots, those of the last worker included, it has only the log.
     process = stack.spawn_worker(FRAUD_SNAPSHOT_INTERVAL_SECONDS="0")
     _await(lambda: len(stack.logged("partition_assigned")) == 2 * PARTITIONS)
     before = cpu_seconds(process.pid)

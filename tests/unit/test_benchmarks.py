@@ -14,6 +14,7 @@ def line(figure: str, *runs: float) -> dict[str, object]:
         "least": min(runs),
         "greatest": max(runs),
         "runs": list(runs),
+        "arguments": "--runs 3",
         "load": 1.25,
         "data": "simulated payments",
         "machine": "a machine",
@@ -41,6 +42,7 @@ def test_each_figure_is_a_row_with_its_spread_and_its_runs() -> None:
         line("cpu_cores_at_1000_per_second", 0.1824),
     ]
 
+    assert table(lines).startswith('`make bench ARGS="--runs 3"` at commit `abc` on ')
     rows = [row for row in table(lines).splitlines() if row.startswith("| ")]
     assert rows[1:] == [
         "| drain, one worker: payments a second | 83,228 | 64,123 | 98,274 | 3 |",
