@@ -17,6 +17,7 @@ EVERY_TYPE = schema(
     Field("tip", "decimal", decimals=2, encoding="minor", required=False),
     Field("opened", "time", required=False),
     Field("note", "text", required=False, max_length=5),
+    Field("born", "date", required=False),
 )
 
 NAMES = [field.name for field in EVERY_TYPE.fields]
@@ -43,6 +44,11 @@ _TIMES = [
     str(EVENT_TIME_MS), str(EVENT_TIME_MS // 1000), str(EVENT_TIME_MS * 1000),
     str(EVENT_TIME_MS * 10**6), "0", "-1", "9223372036854775808", "1e12",
 ]  # fmt: skip
+_DATES = [
+    '"1985-03-07"', '"2000-02-29"', '"1900-02-29"', '"2018-13-01"', '"0000-01-01"',
+    '"1985-3-7"', '"1985-03-07Z"', '"1985-03-07T00:00:00Z"', '"19850307"',
+    '"\\u0663985-03-07"', '"é985-03-0"',
+]  # fmt: skip
 _OTHERS = [
     "true", "false", "null", "null", "[]", "{}", '[1,{"a":"b"}]', "[" * 70 + "]" * 70,
     "tru", "", "{", "]", ",", '"', "[1,]", "01", "1.", "NaN",
@@ -60,6 +66,7 @@ _GOOD = {
     "tip": "250",
     "opened": str(EVENT_TIME_MS),
     "note": '"a"',
+    "born": '"1985-03-07"',
 }
 
 
@@ -78,7 +85,11 @@ _TIME_FIELDS = st.one_of(
     st.sampled_from(_TIMES),
     st.datetimes().map(lambda at: json.dumps(at.isoformat() + "Z")),
 )
+_DATE_FIELDS = st.one_of(
+    st.sampled_from(_DATES), st.dates().map(lambda day: f'"{day}"')
+)
 _BY_NAME = {
+    "born": _DATE_FIELDS,
     "event_time": _TIME_FIELDS,
     "opened": _TIME_FIELDS,
     "amount": _NUMBER_FIELDS,
@@ -92,7 +103,7 @@ _BY_NAME = {
 def json_texts(name: str) -> st.SearchStrategy[str]:
     """What may stand for a field: mostly of its kind, sometimes of another, or none."""
     own = _BY_NAME.get(name, _TEXT_FIELDS)
-    others = st.sampled_from(_TEXTS + _NUMBERS + _DECIMALS + _TIMES + _OTHERS)
+    others = st.sampled_from(_TEXTS + _NUMBERS + _DECIMALS + _TIMES + _DATES + _OTHERS)
     return st.one_of(own, own, own, others)
 
 

@@ -39,6 +39,9 @@ def raw_column(
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
         column = column.cast(kind)
+    if declared.type == "date" and pa.types.is_temporal(kind):
+        days: NDArray[Any] = column.to_numpy()
+        return days
     if pa.types.is_timestamp(kind):
         return _times(column, declared, notices)
     if _is_text(kind):

@@ -14,6 +14,7 @@ import numpy as np
 
 from training.split import moment
 from training.tables import table_lines
+from worker.codec import format_dates
 from worker.records import MISSING, EventBatch, EventSchema, Field, Rejection
 
 
@@ -127,6 +128,8 @@ def _describe(declared: Field, values: object) -> tuple[str, int]:
 def _written(declared: Field, value: int) -> str:
     if declared.type == "time":
         return moment(value)
+    if declared.type == "date":
+        return format_dates(np.array([value]))[0]
     if declared.type == "decimal":
         return f"{value / 10**declared.decimals:,.{declared.decimals}f}"
     return f"{value:,}"

@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from worker.codec import format_times
+from worker.codec import format_dates, format_times
 from worker.records import MISSING, Column, EventBatch, EventSchema, Field
 from worker.scoring import GoldenRecord
 
@@ -86,6 +86,8 @@ def _json_values(
         if field.type == "integer":  # identifies: held as the text of its digits
             return [None if text is None else int(text) for text in column]
         return list(column)
+    if field.type == "date":
+        return [None if d == MISSING else format_dates(d.reshape(1))[0] for d in column]
     if field.type == "time":
         return [None if t == MISSING else format_times(t.reshape(1))[0] for t in column]
     return [

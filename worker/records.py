@@ -22,7 +22,7 @@ MISSING = int(np.iinfo(np.int64).min)
 MAX_MAGNITUDE = 10**12
 
 Header = tuple[str, bytes]
-FieldType = Literal["text", "integer", "decimal", "boolean", "time"]
+FieldType = Literal["text", "integer", "decimal", "boolean", "time", "date"]
 DecimalEncoding = Literal["number", "text", "minor"]
 
 
@@ -164,8 +164,8 @@ class EventBatch:
         (n,) int64, milliseconds since 1970 UTC.
     columns
         The other declared fields. Text: list of n (None where an optional one is
-        missing). Integer, decimal (in units of 10**-decimals), boolean (0/1) and
-        time (ms): (n,) int64 with `MISSING`.
+        missing). Integer, decimal (in units of 10**-decimals), boolean (0/1), time
+        (ms) and date (days since 1970): (n,) int64 with `MISSING`.
     """
 
     transaction_ids: list[str]

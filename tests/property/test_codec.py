@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 
 from tests.codec_builders import EVENT_TIME_MS
 from tests.codec_strategies import EVERY_TYPE, NAMES, anything, damaged_records, records
-from worker.codec import Decoder, columns_to_events, format_times, parse_times
+from worker.codec import (
+    Decoder,
+    columns_to_events,
+    format_dates,
+    format_times,
+    parse_dates,
+    parse_times,
+)
 from worker.codec.envelope import check_envelopes
 from worker.codec.parsing import Parser
 from worker.records import MAX_MAGNITUDE, MISSING, Decoded, Field, Reason
@@ -42,6 +49,8 @@ RFC_3339_SHAPE = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+
+DATE_SHAPE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 KEYS = st.sampled_from([b"596", b"596", b"596", None, b"", b"8412"])
 STAMPS = st.sampled_from([-1, EVENT_TIME_MS, EVENT_TIME_MS - 10**6, 2**62])
@@ -135,6 +144,8 @@ def reference_field(field: Field, found: Any) -> bool:
         return isinstance(found, bool)
     if field.type == "time":
         return reference_time(found, is_event_time=field.name == "event_time")
+    if field.type == "date":
+        return reference_date(found)
     return reference_number(field, found)
 
 
@@ -166,6 +177,17 @@ def reference_number(field: Field, content: Any) -> bool:
         and (field.minimum is None or number >= Decimal(repr(field.minimum)))
         and (field.maximum is None or number <= Decimal(repr(field.maximum)))
     )
+
+
+def reference_date(found: Any) -> bool:
+    if not isinstance(found, str) or not DATE_SHAPE.fullmatch(found):
+        return False
+    try:
+        # The standard library begins with the year 1; 2000 has the same days as 0.
+        dt.date.fromisoformat(re.sub("^0000", "2000", found))
+    except ValueError:
+        return False
+    return True
 
 
 def reference_time(found: Any, *, is_event_time: bool) -> bool:
@@ -226,6 +248,24 @@ def test_no_text_breaks_the_reading_of_times(texts: list[str]) -> None:
         assert (ms == MISSING).tolist() == (codes > 0).tolist()
 
 
+@given(day=st.dates())
+def test_dates_are_those_of_the_standard_library(day: dt.date) -> None:
+    days, codes = parse_dates([day.isoformat()])
+
+    assert codes is None
+    assert days.tolist() == [(day - dt.date(1970, 1, 1)).days]
+    assert format_dates(days) == [day.isoformat()]
+
+
+@given(texts=st.lists(st.text(max_size=11), max_size=5))
+def test_no_text_breaks_the_reading_of_dates(texts: list[str]) -> None:
+    days, codes = parse_dates(texts)
+
+    bad = [False] * len(texts) if codes is None else (codes > 0).tolist()
+    assert (days == MISSING).tolist() == bad
+    assert [not reference_date(text) for text in texts] == bad
+
+
 AMOUNTS = st.one_of(
     st.none(),
     st.integers(-10, 10**8 + 2).map(lambda units: units / 100),
@@ -247,6 +287,7 @@ ROWS = st.lists(
             "tip": st.sampled_from([None, 1, 10**13]),
             "opened": st.sampled_from([None, EVENT_TIME_MS, "1961-04-12T06:07:00Z"]),
             "note": st.sampled_from([None, "", "12345", "123456"]),
+            "born": st.sampled_from([None, "1985-03-07", "1985-02-29", "", 5]),
         }
     ),
     max_size=8,

@@ -31,6 +31,7 @@ SCHEMA = EventSchema(
         Field("minor", "decimal", decimals=2, encoding="minor"),
         Field("present", "boolean", required=False),
         Field("opened", "time", required=False),
+        Field("born", "date", required=False),
     ),
     transaction_id="id",
     event_time="time",
@@ -69,6 +70,7 @@ def batches(draw: st.DrawFn) -> EventBatch:
         "minor": numbers(amounts),
         "present": numbers(st.integers(0, 1), optional=True),
         "opened": numbers(times, optional=True),
+        "born": numbers(st.integers(-40_000, 40_000), optional=True),
     }
     event_time_ms = numbers(times)
     assert isinstance(event_time_ms, np.ndarray)

@@ -114,6 +114,14 @@ def test_a_typed_table_becomes_events() -> None:
             ["2018-07-25T00:00:31Z", EVENT_TIME_MS],
             [EVENT_TIME_MS] * 2,
         ),
+        (Field("x", "date"), ["1970-01-02", "1969-12-31"], [1, -1]),
+        (Field("x", "date"), np.array(["1985-03-07"], "datetime64[D]"), [5544]),
+        (Field("x", "date"), np.array(["1985-03-07"], "datetime64[ns]"), [5544]),
+        (
+            Field("x", "date", required=False),
+            np.array(["NaT", "1985-03-07"], "datetime64[ms]"),
+            [MISSING, 5544],
+        ),
     ],
 )
 def test_every_type_in_the_table_is_read(
@@ -182,6 +190,13 @@ def test_nothing_is_missing_where_it_may_and_null_where_it_may_not(
         ),
         (Field("x", "time"), np.array([1532476831, EVENT_TIME_MS]), Reason.TIME_UNIT),
         (Field("x", "time"), [EVENT_TIME_MS / 1, EVENT_TIME_MS], Reason.WRONG_TYPE),
+        (Field("x", "date"), ["1985-02-29", "1985-03-07"], Reason.BAD_TIME),
+        (Field("x", "date"), [5544, "1985-03-07"], Reason.WRONG_TYPE),
+        (
+            Field("x", "date"),
+            np.array(["1985-03-07T01", "1985-03-07"], "datetime64[s]"),
+            Reason.WRONG_TYPE,
+        ),
     ],
 )
 def test_a_row_that_is_no_event_has_its_reason(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from tests.training_builders import (
+    SPEC,
     START_MS,
     payments,
     small_spec,
@@ -23,6 +25,7 @@ from training.labels import LabelReport, label_history, read_labels
 from training.split import DAY_MS, LabelledHistory
 from worker.codec import Decoder
 from worker.errors import InvalidConfig
+from worker.features import Spec
 from worker.records import MISSING, EventBatch, Reason
 
 FORMATS = ["parquet", "csv", "csv.gz", "jsonl", "jsonl.gz"]
@@ -188,6 +191,29 @@ def test_times_without_offset_in_a_csv_are_read_as_utc_with_a_notice(
 
     assert found.events.event_time_ms[1] == START_MS + HOUR_MS
     assert found.report.notices == ["event_time: times without offset are read as UTC"]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+def test_dates_are_read_from_every_format(tmp_path: Path, suffix: str) -> None:
+    """A date column, the text of one, and a midnight are the same day."""
+    born: list[Any] = ["1985-03-07", None, "2000-02-29", "1969-12-31"]
+    if suffix == "parquet":
+        born = [None if day is None else dt.date.fromisoformat(day) for day in born]
+    spec = Spec.from_toml(
+        SPEC.replace(
+            "[[feature]]",
+            '[[field]]\nname = "born"\ntype = "date"\nrequired = false\n[[feature]]',
+            1,
+        )
+    )
+    records = [r | {"born": day} for r, day in zip(payments(), born, strict=True)]
+    path = write_records(tmp_path / f"data.{suffix}", records)
+
+    data = read_dataset(path, spec)
+
+    assert list(data.events.columns["born"]) == [5544, MISSING, 11_016, -1]
+    assert data.report.columns[-1].values == "1969-12-31 .. 2000-02-29"
+    assert not data.report.notices
 
 
 def test_integer_milliseconds_are_times(tmp_path: Path) -> None:

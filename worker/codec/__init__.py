@@ -4,6 +4,7 @@ Owns every encoding, and the reasons why a record is no event. Knows no broker, 
 feature and no model.
 """
 
+from worker.codec.dates import format_dates, parse_dates
 from worker.codec.decoder import MAX_VALUE_BYTES, Decoder
 from worker.codec.envelope import MAX_DEPTH
 from worker.codec.headers import (
@@ -34,9 +35,11 @@ __all__ = [
     "columns_to_events",
     "dead_letter_headers",
     "dead_letter_schema",
+    "format_dates",
     "format_times",
     "origin_header",
     "origin_headers",
+    "parse_dates",
     "parse_dead_letter",
     "parse_origin",
     "parse_times",

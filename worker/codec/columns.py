@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.codec.dates import parse_dates
 from worker.codec.decimals import (
     Bounds,
     bounds_of,
@@ -68,6 +69,8 @@ def _check_of(schema: EventSchema, field: Field) -> Callable[[Values], Checked]:
         return lambda values: _check_identities(values, limits)
     if field.type == "time":
         return _check_event_times if field.name == schema.event_time else _check_times
+    if field.type == "date":
+        return _check_dates
     if field.type == "decimal" and field.encoding != "minor":
         return lambda values: _check_decimals(values, field, bounds)
     return lambda values: _check_integers(values, bounds)
@@ -119,6 +122,13 @@ def _check_times(values: Values) -> Checked:
         return Checked(*parse_times(values))
     except TypeError:
         return _check_mixed_times(values)
+
+
+def _check_dates(values: Values) -> Checked:
+    """Dates as texts, or as datetime64; held in days since 1970."""
+    if isinstance(values, np.ndarray):
+        return Checked(values.astype("datetime64[D]").astype(np.int64), None)
+    return _parse_present(values, parse_dates)
 
 
 def _check_mixed_times(values: list[Any]) -> Checked:

@@ -27,8 +27,8 @@ true           wrong_type     wrong_type     wrong_type
 =============  =============  =============  ==========
 
 A decimal whose encoding is text accepts only "1.0", one in minor units is an integer;
-a time may be an RFC 3339 text. Decimals written as numbers are read as binary64, so
-digits beyond its precision do not exist.
+a time may be an RFC 3339 text, a date is always one: "1985-03-07". Decimals written as
+numbers are read as binary64, so digits beyond its precision do not exist.
 """
 
 from __future__ import annotations

@@ -161,7 +161,8 @@ def _field_type(field: Field, *, is_identity: bool) -> Any:
         return Annotated[str, Meta(min_length=least, max_length=field.max_length)]
     if field.type == "decimal":
         return {"number": float, "text": str, "minor": _Integer}[field.encoding]
-    return {"integer": _Integer, "boolean": bool, "time": _Integer | str}[field.type]
+    others = {"boolean": bool, "date": str, "integer": _Integer, "time": _Integer | str}
+    return others[field.type]
 
 
 def _struct_type(readers: Sequence[_FieldReader]) -> type[msgspec.Struct]:

@@ -19,6 +19,8 @@ from worker.records import MISSING, EventSchema, Field, Reason
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
+_DATE_PATTERN = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+
 _TIME_PATTERN = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})$"
@@ -94,6 +96,12 @@ def _body(field: Field, *, is_identity: bool) -> dict[str, Any]:
         return {"type": "boolean"}
     if field.type == "time":
         return _time()
+    if field.type == "date":
+        return {
+            "type": "string",
+            "pattern": _DATE_PATTERN,
+            "description": "A day of the calendar, as 1985-03-07.",
+        }
     if field.type == "integer":
         return _integer(field, is_identity=is_identity)
     return _decimal(field)

@@ -108,7 +108,7 @@ def _parse_all(
 def _parse_one(buffer: NDArray[np.uint8], start: int, end: int) -> tuple[int, int]:
     if end - start < 19:
         return MISSING, 1
-    day = _parse_date(buffer, start)
+    day = parse_date(buffer, start)
     second = _parse_clock(buffer, start + 11)
     between = buffer[start + 10]
     if day == MISSING or second < 0 or not (between | 32 == 116 or between == 32):
@@ -127,7 +127,7 @@ def _parse_one(buffer: NDArray[np.uint8], start: int, end: int) -> tuple[int, in
 
 
 @njit(cache=True)
-def _parse_date(buffer: NDArray[np.uint8], at: int) -> int:
+def parse_date(buffer: NDArray[np.uint8], at: int) -> int:
     """`YYYY-MM-DD` in days since 1970, or `MISSING`."""
     year, month = _number(buffer, at, 4), _number(buffer, at + 5, 2)
     day = _number(buffer, at + 8, 2)

@@ -12,6 +12,7 @@ decimal   integers, floats                          int, float, Decimal, str
 minor     integers, floats without a fraction       int
 boolean   bool, integers 0 and 1                    bool
 time      datetime64 (UTC), integers (ms)           str (RFC 3339), int (ms)
+date      datetime64 without a time of day          str (RFC 3339)
 ========  ========================================  =============================
 
 "minor" is a decimal in minor units. Arrays of texts or objects are read as lists. NaN
@@ -43,6 +44,7 @@ _ARRAY_KINDS = {
     "minor": "iuf",
     "boolean": "biu",
     "time": "iuM",
+    "date": "M",
 }
 
 #: The Python types that may.
@@ -53,6 +55,7 @@ _LIST_TYPES: dict[str, set[type]] = {
     "minor": {int},
     "boolean": {bool},
     "time": {str, int},
+    "date": {str},
 }
 
 _NULL = code_of(Reason.NULL_FIELD)
@@ -153,6 +156,9 @@ def _read_array(column: NDArray[Any], kind: str, field: Field) -> _Typed:
     if column.dtype.kind not in _ARRAY_KINDS[kind]:
         raise TypeError(f"is {column.dtype}, which cannot be read as {kind}")
     codes = np.zeros(len(column), np.uint8)
+    if kind == "date":
+        days = column.astype("datetime64[D]")
+        codes[(days != column) & ~np.isnat(column)] = _WRONG_TYPE
     if column.dtype.kind == "M":
         return _Typed(column, codes)
     if kind == "decimal":

@@ -113,7 +113,7 @@ class _Reader:
             field = Field(
                 name=table.text("name"),
                 type=table.choice(
-                    "type", ("text", "integer", "decimal", "boolean", "time")
+                    "type", ("text", "integer", "decimal", "boolean", "time", "date")
                 ),
                 required=table.boolean("required", default=True),
                 max_length=table.integer("max_length", default=64),
