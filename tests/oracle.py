@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,11 +21,15 @@ from numpy.typing import NDArray
 
 from worker.features import Spec
 from worker.features.declarations import (
+    AgeFeature,
     CalendarFeature,
     CalendarPart,
+    CategoryFeature,
     Comparison,
     DerivedFeature,
+    DistanceFeature,
     EventFeature,
+    EventLevelFeature,
     Feature,
     Operation,
     Statistic,
@@ -154,15 +158,25 @@ def _value(
     i: int,
     labels: Sequence[Label],
 ) -> Value:
-    if isinstance(feature, EventFeature):
-        return _event_value(spec, feature, log[i])
-    if isinstance(feature, CalendarFeature):
-        return _calendar_value(spec, feature, log[i])
     if isinstance(feature, DerivedFeature):
         return _derived_value(feature, features[i])
+    if not isinstance(feature, WindowFeature):
+        return _event_level_value(spec, feature, log[i])
     if feature.statistic.needs_labels:
         return _label_value(spec, feature, log, features, i, labels)
     return _window_value(spec, feature, log, features, i)
+
+
+def _event_level_value(spec: Spec, feature: EventLevelFeature, event: Event) -> Value:
+    if isinstance(feature, EventFeature):
+        return _event_value(spec, feature, event)
+    if isinstance(feature, CalendarFeature):
+        return _calendar_value(spec, feature, event)
+    if isinstance(feature, CategoryFeature):
+        return _category_value(feature, event)
+    if isinstance(feature, DistanceFeature):
+        return _distance_value(spec, feature, event)
+    return _age_value(spec, feature, event)
 
 
 def _event_value(spec: Spec, feature: EventFeature, event: Event) -> Value:
@@ -188,6 +202,50 @@ def _calendar_value(spec: Spec, feature: CalendarFeature, event: Event) -> float
         CalendarPart.MONTH: local.month,
     }
     return float(values[feature.part])
+
+
+def _category_value(feature: CategoryFeature, event: Event) -> Value:
+    value = event.fields[feature.field]
+    assert feature.vocabulary is not None
+    if value is None:
+        return None
+    known = [code for code, one in enumerate(feature.vocabulary) if one == str(value)]
+    return float([*known, len(feature.vocabulary)][0])
+
+
+def _distance_value(spec: Spec, feature: DistanceFeature, event: Event) -> Value:
+    """By the angle between two vectors, which is another formula."""
+    degrees = []
+    for name in feature.places:
+        raw = event.fields[name]
+        if raw is None:
+            return None
+        assert isinstance(raw, int)
+        degrees.append(raw / 10 ** spec.schema.field(name).decimals)
+    one, other = _on_globe(*degrees[:2]), _on_globe(*degrees[2:])
+    angle = math.atan2(np.linalg.norm(np.cross(one, other)), np.dot(one, other))
+    return round(6371.0088 * angle, feature.decimals)
+
+
+def _on_globe(latitude: float, longitude: float) -> tuple[float, float, float]:
+    north, east = math.radians(latitude), math.radians(longitude)
+    return (
+        math.cos(north) * math.cos(east),
+        math.cos(north) * math.sin(east),
+        math.sin(north),
+    )
+
+
+def _age_value(spec: Spec, feature: AgeFeature, event: Event) -> Value:
+    raw = event.fields[feature.field]
+    if raw is None:
+        return None
+    assert isinstance(raw, int)
+    born = date(1970, 1, 1) + timedelta(days=raw)
+    moment = datetime.fromtimestamp(event.time_ms / 1000, ZoneInfo(spec.time_zone))
+    had_birthday = (moment.month, moment.day) >= (born.month, born.day)
+    years = moment.year - born.year - (not had_birthday)
+    return float(years) if years >= 0 else None
 
 
 def _derived_value(feature: DerivedFeature, row: dict[str, Value]) -> Value:
@@ -351,7 +409,9 @@ def _scale(spec: Spec, feature: WindowFeature) -> int:
         if field.name == feature.of:
             return int(10 ** (field.decimals if field.type == "decimal" else 0))
     for earlier in spec.features:
-        if earlier.name == feature.of and isinstance(earlier, DerivedFeature):
+        if earlier.name == feature.of and isinstance(
+            earlier, DerivedFeature | DistanceFeature
+        ):
             return int(10 ** (earlier.decimals or 0))
     return 1
 

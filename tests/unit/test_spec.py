@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.journeys import TOML as JOURNEYS
 from tests.transform_builders import EVERYTHING
 from worker.errors import InvalidConfig
-from worker.features import Spec
+from worker.features import FeatureTransform, Spec
 from worker.features.durations import parse_duration_ms
 
 BOOK = Path("training/specs/book.toml").read_text(encoding="utf-8")
@@ -133,6 +134,142 @@ def test_a_wrong_spec_says_what_is_wrong(
     found = problems_of(BOOK.replace(*change, 1))
 
     assert any(sentence in problem for problem in found), found
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            ('category = "category"', 'category = "kind"'),
+            "no [[field]] is named 'kind'",
+        ),
+        (
+            ('category = "category"', 'category = "born"'),
+            "'born' is a date, a category",
+        ),
+        (('category = "category"', 'category = "card"'), "'card' is a name, new ones"),
+        (('category = "category"', 'category = "id"'), "'id' is a name, new ones"),
+        (("max_values = 3", "max_values = 0"), "between 1 and 254"),
+        (("max_values = 3", "max_values = 255"), "between 1 and 254"),
+        (('condition = "age"', 'condition = "category"'), "its code is no number"),
+        (('of = "kilometres"', 'of = "age"'), "'age' is neither a field nor"),
+        (('age = "born"', 'age = "time"'), "counted from a field of type date"),
+        (('age = "born"', 'age = "birth"'), "no [[field]] is named 'birth'"),
+        (('age = "born"', 'field = "born"'), "'born' is not a number; use `age`"),
+        (('category = "code"', 'field = "category"'), "use `category`"),
+        (('[["home_lat", "home_long"],', "["), "distance must be two pairs of names"),
+        (('["home_lat", "home_long"]', '["home_long", "home_lat"]'), "for a latitude"),
+        (('["home_lat", "home_long"]', '["home_lat", "code"]'), "a longitude is a dec"),
+        (
+            ('["home_lat", "home_long"]', '["home_lat", "x"]'),
+            "is named 'x'; there are:",
+        ),
+        (("minimum = -90\n", ""), "declare the field with a minimum of at least -90"),
+        (("decimals = 1", "decimals = 4"), "decimals must lie between 0 and 3"),
+        (("]]\ndecimals = 1", "]]"), "decimals is missing: expected a whole number"),
+        (
+            ('type = "date"', 'type = "date"\nminimum = 0'),
+            "a date field has no minimum",
+        ),
+    ],
+)
+def test_a_feature_of_the_event_says_what_it_needs(
+    change: tuple[str, str], sentence: str
+) -> None:
+    assert change[0] in JOURNEYS
+
+    found = problems_of(JOURNEYS.replace(*change, 1))
+
+    assert any(sentence in problem for problem in found), found
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ('feature = "category"\nvalues = ["a", "a"]', "a value stands twice"),
+        ('feature = "category"\nvalues = ["a", 1]', "must be a list of texts"),
+        ('feature = "age"\nvalues = []', "'age' is no feature with a `category`"),
+        (
+            'feature = "category"\nvalues = ["a", "b", "c", "d"]',
+            "4 values are more than max_values, which is 3",
+        ),
+        (
+            "[[vocabulary]]\n".join(['feature = "category"\nvalues = []\n'] * 2),
+            "'category' has a vocabulary already",
+        ),
+    ],
+)
+def test_a_wrong_vocabulary_says_what_is_wrong(table: str, sentence: str) -> None:
+    found = problems_of(f"{JOURNEYS}\n[[vocabulary]]\n{table}\n")
+
+    assert any(sentence in problem for problem in found), found
+
+
+def test_problems_name_the_line_of_the_key_or_of_its_table() -> None:
+    """What looks like a table inside of a long text is none."""
+    text = (
+        f'name = """\n[[feature]]\n[[field]]"""\n{BOOK}'.replace('name = "book"\n', "")
+        .replace('statistic = "mean"', 'statistic = "median"')
+        .replace('calendar = "night"', 'calender = "night"')
+        .replace('time_zone = "UTC"', 'time_zone = "Mars"')
+        .replace('key = "customer_id"', 'key = "client"')
+    )
+
+    found = problems_of(text)
+
+    lines = text.splitlines()
+    named = {
+        lines[int(problem.split(":")[0].removeprefix("line ")) - 1] for problem in found
+    }
+    assert named == {
+        'statistic = "median"',
+        "[[feature]]",
+        'time_zone = "Mars"',
+        'key = "client"',
+    }
+
+
+def test_a_category_is_in_the_fingerprint_of_the_features_alone() -> None:
+    """One that bears its field's name, and a window over the field, do not mix."""
+    spec = Spec.from_toml(JOURNEYS)
+    learnt = spec.with_vocabularies({"category": ["a"], "merchant_code": []})
+    other = spec.with_vocabularies({"category": ["b"], "merchant_code": []})
+
+    assert [f.name for f in spec.unlearnt] == ["category", "merchant_code"]
+    assert learnt.unlearnt == ()
+    assert spec.state_fingerprint == learnt.state_fingerprint == other.state_fingerprint
+    fingerprints = {s.feature_fingerprint for s in (spec, learnt, other)}
+    assert len(fingerprints) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "is_state"),
+    [
+        (("decimals = 1", "decimals = 2"), True),
+        (('["shop_lat", "shop_long"]', '["home_lat", "shop_long"]'), True),
+        (('time_zone = "Pacific/Auckland"', 'time_zone = "UTC"'), True),
+        (('type = "date"', 'type = "date"\nrequired = true'), True),
+        (("max_values = 3", "max_values = 4"), False),
+        (('category = "code"', 'category = "category"'), False),
+    ],
+)
+def test_the_new_features_decide_the_state_where_windows_see_them(
+    change: tuple[str, str], *, is_state: bool
+) -> None:
+    text = JOURNEYS.replace('type = "date"\nrequired = false', 'type = "date"')
+    before = Spec.from_toml(text)
+
+    after = Spec.from_toml(text.replace(*change, 1))
+
+    if change[1].startswith('type = "date"'):
+        after = Spec.from_toml(JOURNEYS)
+    assert (before.state_fingerprint != after.state_fingerprint) == is_state
+    assert before.feature_fingerprint != after.feature_fingerprint
+
+
+def test_a_spec_without_its_vocabulary_computes_nothing() -> None:
+    with pytest.raises(InvalidConfig, match="'category' has no vocabulary yet"):
+        FeatureTransform(Spec.from_toml(JOURNEYS))
 
 
 def test_a_value_feeds_a_window_only_at_declared_decimals() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.journeys import journeys
 from tests.transform_builders import everything
 from worker.features import Spec
 from worker.features.declarations import Feature
@@ -77,6 +78,31 @@ def test_a_feature_and_its_value_in_words(name: str, value: float, text: str) ->
     one = feature(name)
 
     assert f"{phrase(one, CUSTOMER)}: {writer(one, CUSTOMER)(value)}" == text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("category", 1.0, "category: café"),
+        ("category", 3.0, "category: unknown"),
+        ("category", math.nan, "category: none"),
+        ("merchant_code", 0.0, "code: 5411"),
+        ("age", 41.0, "years since born: 41"),
+        ("kilometres", 1234.5, "kilometres in km: 1,234.5"),
+        (
+            "kilometres_mean_60s",
+            2.0,
+            "mean kilometres in km of this card in 1 minute: 2",
+        ),
+    ],
+)
+def test_categories_distances_and_ages_in_words(
+    name: str, value: float, text: str
+) -> None:
+    spec = journeys()
+    one = feature(name, spec)
+
+    assert f"{phrase(one, spec)}: {writer(one, spec)(value)}" == text
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "training" / "specs").glob("*.toml")))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.features.declarations import CalendarPart
+from worker.records import MISSING
 
 Ints = NDArray[np.int64]
 
@@ -62,14 +63,28 @@ def calendar_part(local_ms: Ints, part: CalendarPart) -> NDArray[np.float64]:
     elif part is CalendarPart.WEEKEND:
         value = (_weekday(local_ms) >= _SATURDAY).astype(np.int64)
     else:
-        dates = local_ms.astype("datetime64[ms]")
-        months = dates.astype("datetime64[M]")
-        if part is CalendarPart.MONTH:
-            value = months.astype(np.int64) % 12 + 1
-        else:
-            days = dates.astype("datetime64[D]") - months.astype("datetime64[D]")
-            value = days.astype(np.int64) + 1
+        month, day = _month_and_day(local_ms.astype("datetime64[ms]"))
+        value = month % 12 + 1 if part is CalendarPart.MONTH else day + 1
     return np.asarray(value, np.float64)
+
+
+def completed_years(born: Ints, local_ms: Ints) -> NDArray[np.float64]:
+    """Return the years from dates, in days since 1970, to local times: (n,) float64.
+
+    NaN where there is no date, and where it lies ahead. Who was born on 29 February
+    grows older on 1 March where there is no such day.
+    """
+    born_month, born_day = _month_and_day(born.astype("datetime64[D]"))
+    month, day = _month_and_day(local_ms.astype("datetime64[ms]"))
+    years = (month - born_month - (day < born_day)) // 12
+    return np.where((born == MISSING) | (years < 0), np.nan, years)
+
+
+def _month_and_day(dates: NDArray[np.datetime64]) -> tuple[Ints, Ints]:
+    """Return months since January 1970, and days of the month from 0."""
+    months = dates.astype("datetime64[M]")
+    days = dates.astype("datetime64[D]") - months.astype("datetime64[D]")
+    return months.astype(np.int64), days.astype(np.int64)
 
 
 def _hour(local_ms: Ints) -> Ints:

@@ -33,12 +33,17 @@ _COMPARISONS: dict[Comparison, Callable[[Floats, float], NDArray[np.bool_]]] = {
 
 def event_column(values: Ints, field: Field, feature: EventFeature) -> Floats:
     """Return an event feature, (n,) float64; missing values are NaN."""
-    decimals = field.decimals if field.type == "decimal" else 0
-    column: Floats = np.where(values == MISSING, np.nan, values / 10.0**decimals)
-    column = _coarser(column, feature)
+    column = _coarser(to_floats(values, field), feature)
     if feature.log:
         logs: Floats = np.log1p(np.maximum(column, 0.0))
         column = np.round(logs, _LOG_DECIMALS)
+    return column
+
+
+def to_floats(values: Ints, field: Field) -> Floats:
+    """Return a field's values in its own unit; missing values are NaN."""
+    decimals = field.decimals if field.type == "decimal" else 0
+    column: Floats = np.where(values == MISSING, np.nan, values / 10.0**decimals)
     return column
 
 

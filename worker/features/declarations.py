@@ -111,10 +111,47 @@ class CalendarFeature:
 
 
 @dataclass(frozen=True, slots=True)
+class CategoryFeature:
+    """The code of a text, or of an integer that is a name, by a learnt vocabulary.
+
+    `max_values` is the most that training puts into the vocabulary, the most frequent
+    first; `vocabulary` is None until it has.
+    """
+
+    name: str
+    field: str
+    max_values: int = 100
+    vocabulary: tuple[str, ...] | None = None
+    output: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DistanceFeature:
+    """Kilometres between two places on the globe, at declared decimals.
+
+    `places` names four fields in degrees: latitude and longitude, twice.
+    """
+
+    name: str
+    places: tuple[str, ...]
+    decimals: int
+    output: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AgeFeature:
+    """Completed years from a date to the event, on the calendar of the spec's zone."""
+
+    name: str
+    field: str
+    output: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class WindowFeature:
     """A statistic over the events of one entity in (t - delay - window, t - delay].
 
-    `of` names a field or an earlier feature that declares decimals; `where` names an
+    `of` names a field, or an earlier feature that declares decimals; `where` names an
     earlier condition. `empty` is the value of a window without values (count, sum
     and distinct are 0 by nature; None stands for missing).
     """
@@ -158,4 +195,10 @@ class DerivedFeature:
     output: bool = True
 
 
-Feature = EventFeature | CalendarFeature | WindowFeature | DerivedFeature
+#: What needs nothing but the event.
+EventLevelFeature = (
+    EventFeature | CalendarFeature | CategoryFeature | DistanceFeature | AgeFeature
+)
+#: What may feed a window: it is an integer at its declared decimals.
+MeasurableFeature = DistanceFeature | DerivedFeature
+Feature = EventLevelFeature | WindowFeature | DerivedFeature

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from worker.features.declarations import (
-    CalendarFeature,
-    CalendarPart,
+    CategoryFeature,
     Comparison,
     DerivedFeature,
+    DistanceFeature,
     Entity,
     EventFeature,
     Feature,
@@ -19,12 +19,10 @@ from worker.features.declarations import (
     Statistic,
     WindowFeature,
 )
+from worker.features.event_reader import NUMERIC, EventReader, check_coarseness
 from worker.features.spec_table import Table
 from worker.features.stages import stage_of
 from worker.records import Field
-
-#: Field types with an order and a distance, which is what arithmetic needs.
-NUMERIC = {"integer", "decimal", "boolean"}
 
 #: Statistics that need no `of`.
 _WITHOUT_VALUE = {
@@ -34,17 +32,17 @@ _WITHOUT_VALUE = {
 }
 
 #: The key that says which kind of feature a table is.
-_KINDS = ("field", "calendar", "statistic", *Operation)
+_KINDS = (*EventReader.KINDS, "statistic", *Operation)
 
 
 def read_features(
     document: Table,
     fields: Mapping[str, Field],
     entities: Mapping[str, Entity],
-    problems: list[str],
+    transaction_id: str,
 ) -> tuple[Feature, ...]:
-    """Read the `feature` tables; what is wrong is appended to `problems`."""
-    return _FeatureReader(fields, entities, problems).read(document)
+    """Read the `feature` tables; what is wrong is reported in its place."""
+    return _FeatureReader(fields, entities, transaction_id).read(document)
 
 
 class _FeatureReader:
@@ -54,11 +52,12 @@ class _FeatureReader:
         self,
         fields: Mapping[str, Field],
         entities: Mapping[str, Entity],
-        problems: list[str],
+        transaction_id: str,
     ) -> None:
         self._fields = fields
         self._entities = entities
-        self._problems = problems
+        keys = (entity.key for entity in entities.values())
+        self._event_reader = EventReader(fields, {transaction_id, *keys})
         self._features: dict[str, Feature] = {}
         self._stages: dict[str, int] = {}
 
@@ -67,15 +66,15 @@ class _FeatureReader:
         for table in document.tables("feature"):
             for feature in self._feature(table):
                 if self._is_taken(feature):
-                    self._problem(table.place, f"the name {feature.name!r} is taken")
-                self._check_stage(feature, table.place)
+                    table.problem(f"the name {feature.name!r} is taken", "name")
+                self._check_stage(feature, table)
                 self._features[feature.name] = feature
             table.finish()
         if not any(f.output for f in self._features.values()):
-            self._problem("feature", "no feature is an input of the model")
+            document.problem("no feature is an input of the model")
         return tuple(self._features.values())
 
-    def _check_stage(self, feature: Feature, place: str) -> None:
+    def _check_stage(self, feature: Feature, table: Table) -> None:
         """A window's inputs must be known where its entity's state is."""
         entities = tuple(self._entities.values())
         window = feature if isinstance(feature, WindowFeature) else None
@@ -84,25 +83,19 @@ class _FeatureReader:
         stage = stage_of(feature, entities, self._stages)
         self._stages[feature.name] = stage
         if window is not None and entities[stage].name != window.entity:
-            self._problem(
-                place,
+            table.problem(
                 f"a window of {window.entity!r} cannot use what only the later "
                 f"{entities[stage].name!r} knows; change the order of the entities",
             )
-
-    def _problem(self, place: str, sentence: str) -> None:
-        self._problems.append(f"{place}: {sentence}")
 
     def _is_taken(self, feature: Feature) -> bool:
         is_known = feature.name in self._features or feature.name in self._fields
         return is_known and not self._is_plain_field(feature)
 
-    def _is_key(self, field_name: str) -> bool:
-        """Keys are names even where they are numbers: they have no distance."""
-        return any(entity.key == field_name for entity in self._entities.values())
-
     def _is_plain_field(self, feature: Feature) -> bool:
         """A feature may bear its field's name as long as it is that field."""
+        if isinstance(feature, CategoryFeature):
+            return feature.name == feature.field and feature.name not in self._features
         return (
             isinstance(feature, EventFeature)
             and feature.name == feature.field
@@ -114,40 +107,14 @@ class _FeatureReader:
         """One table is one feature, or one for each of its `windows`."""
         kinds = [k for k in _KINDS if table.has(k)]
         if len(kinds) != 1:
-            names = ", ".join(_KINDS)
-            self._problem(table.place, f"exactly one of {names} is expected")
+            table.problem(f"exactly one of {', '.join(_KINDS)} is expected")
             table.ignore()
         elif kinds[0] == "statistic":
             yield from self._window_features(table)
-        elif kinds[0] == "field":
-            yield self._event_feature(table)
-        elif kinds[0] == "calendar":
-            yield CalendarFeature(
-                name=table.text("name"),
-                part=CalendarPart(table.choice("calendar", tuple(CalendarPart))),
-                output=table.boolean("output", default=True),
-            )
+        elif kinds[0] in EventReader.KINDS:
+            yield self._event_reader.read(kinds[0], table)
         else:
             yield self._derived_feature(table, Operation(kinds[0]))
-
-    def _event_feature(self, table: Table) -> EventFeature:
-        feature = EventFeature(
-            name=table.text("name"),
-            field=table.text("field"),
-            clip=table.optional_pair("clip"),
-            round_to=table.optional_number("round_to"),
-            log=table.boolean("log", default=False),
-            output=table.boolean("output", default=True),
-        )
-        field = self._fields.get(feature.field)
-        if field is None:
-            self._problem(table.place, f"no [[field]] is named {feature.field!r}")
-        elif field.type not in NUMERIC:
-            self._problem(table.place, f"{feature.field!r} is not a number")
-        elif self._is_key(feature.field):
-            self._problem(table.place, f"{feature.field!r} is a key, hence a name")
-        self._check_coarseness(feature, table.place)
-        return feature
 
     def _window_features(self, table: Table) -> Iterator[WindowFeature]:
         statistic = Statistic(table.choice("statistic", tuple(Statistic)))
@@ -163,7 +130,7 @@ class _FeatureReader:
             empty=table.optional_number("empty"),
             output=table.boolean("output", default=True),
         )
-        self._check_window(common, table.place)
+        self._check_window(common, table)
         for suffix, window_ms in table.windows():
             yield WindowFeature(
                 name=common.name + suffix,
@@ -178,42 +145,44 @@ class _FeatureReader:
                 output=common.output,
             )
 
-    def _check_window(self, feature: WindowFeature, place: str) -> None:
+    def _check_window(self, feature: WindowFeature, table: Table) -> None:
         if feature.entity not in self._entities:
-            self._problem(place, f"no [[entity]] is named {feature.entity!r}")
+            known = ", ".join(self._entities)
+            table.problem(
+                f"no [[entity]] is named {feature.entity!r}; there are: {known}",
+                "entity",
+            )
         if feature.of is None and feature.statistic not in _WITHOUT_VALUE:
-            self._problem(place, f"{feature.statistic} needs `of`: a field or feature")
+            table.problem(f"{feature.statistic} needs `of`: a field or feature")
         if feature.statistic.needs_labels:
-            self._check_label_window(feature, place)
+            _check_label_window(feature, table)
         elif feature.of is not None:
-            self._check_measure(feature.of, feature.statistic, place)
+            self._check_measure(feature.of, feature.statistic, table)
         condition = self._features.get(feature.where) if feature.where else None
         if feature.where and not (
             isinstance(condition, DerivedFeature)
             and condition.operation is Operation.CONDITION
         ):
-            self._problem(place, f"{feature.where!r} is not an earlier condition")
+            table.problem(f"{feature.where!r} is not an earlier condition", "where")
 
-    def _check_label_window(self, feature: WindowFeature, place: str) -> None:
-        if feature.of is not None:
-            self._problem(place, f"{feature.statistic} is of labels: leave out `of`")
-        if feature.delay_ms == 0:
-            self._problem(
-                place, f"{feature.statistic} needs a `delay`: labels come days later"
-            )
-
-    def _check_measure(self, name: str, statistic: Statistic, place: str) -> None:
+    def _check_measure(self, name: str, statistic: Statistic, table: Table) -> None:
         """A windowed value is an integer at declared decimals, so sums are exact."""
         feature = self._features.get(name)
         field = self._fields.get(name)
         if field is not None:
-            numeric = field.type in NUMERIC and not self._is_key(name)
+            numeric = field.type in NUMERIC and not self._event_reader.is_name(name)
             if not numeric and statistic not in {Statistic.DISTINCT, Statistic.COUNT}:
-                self._problem(place, f"{name!r} is not a number")
+                table.problem(f"{name!r} is not a number", "of")
+        elif isinstance(feature, DistanceFeature):
+            return
         elif not isinstance(feature, DerivedFeature):
-            self._problem(place, f"{name!r} is neither a field nor an earlier feature")
+            table.problem(
+                f"{name!r} is neither a field nor an earlier distance or derived "
+                "feature",
+                "of",
+            )
         elif feature.decimals is None and feature.operation is not Operation.CONDITION:
-            self._problem(place, f"{name!r} needs `decimals` to feed a window")
+            table.problem(f"{name!r} needs `decimals` to feed a window", "of")
 
     def _derived_feature(self, table: Table, operation: Operation) -> DerivedFeature:
         comparison, threshold, prior, strength = None, None, None, None
@@ -225,10 +194,9 @@ class _FeatureReader:
         if operation is Operation.SHRUNK_MEAN:
             prior, strength = table.number("prior"), table.number("strength")
             if strength <= 0:
-                self._problem(table.place, "strength must be above 0")
+                table.problem("strength must be above 0", "strength")
         for name in inputs:
-            if name not in self._features:
-                self._problem(table.place, f"{name!r} is not an earlier feature")
+            self._check_input(name, table)
         feature = DerivedFeature(
             name=table.text("name"),
             operation=operation,
@@ -242,21 +210,29 @@ class _FeatureReader:
             decimals=table.optional_integer("decimals"),
             output=table.boolean("output", default=True),
         )
-        self._check_derived(feature, table.place)
+        _check_derived(feature, table)
         return feature
 
-    def _check_derived(self, feature: DerivedFeature, place: str) -> None:
-        self._check_coarseness(feature, place)
-        coarse = (feature.clip, feature.round_to, feature.decimals)
-        if feature.operation is Operation.CONDITION and coarse != (None, None, None):
-            self._problem(place, "a condition is 0 or 1: nothing to clip or round")
-        if feature.decimals is not None and not 0 <= feature.decimals <= 9:
-            self._problem(place, "decimals must lie between 0 and 9")
+    def _check_input(self, name: str, table: Table) -> None:
+        if name not in self._features:
+            table.problem(f"{name!r} is not an earlier feature")
+        elif isinstance(self._features[name], CategoryFeature):
+            table.problem(f"{name!r} is a category: its code is no number")
 
-    def _check_coarseness(
-        self, feature: EventFeature | DerivedFeature, place: str
-    ) -> None:
-        if feature.clip is not None and feature.clip[0] > feature.clip[1]:
-            self._problem(place, "clip must be [least, greatest]")
-        if feature.round_to is not None and feature.round_to <= 0:
-            self._problem(place, "round_to must be above 0")
+
+def _check_label_window(feature: WindowFeature, table: Table) -> None:
+    if feature.of is not None:
+        table.problem(f"{feature.statistic} is of labels: leave out `of`", "of")
+    if feature.delay_ms == 0:
+        table.problem(
+            f"{feature.statistic} needs a `delay`: labels come days later", "delay"
+        )
+
+
+def _check_derived(feature: DerivedFeature, table: Table) -> None:
+    check_coarseness(feature.clip, feature.round_to, table)
+    coarse = (feature.clip, feature.round_to, feature.decimals)
+    if feature.operation is Operation.CONDITION and coarse != (None, None, None):
+        table.problem("a condition is 0 or 1: nothing to clip or round")
+    if feature.decimals is not None and not 0 <= feature.decimals <= 9:
+        table.problem("decimals must lie between 0 and 9", "decimals")

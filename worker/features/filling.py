@@ -6,14 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.features.admitted import Admission
-from worker.features.calendar import LocalClock, calendar_part
-from worker.features.columns import derived_column, event_column, to_integers
+from worker.features.columns import derived_column, to_integers
 from worker.features.declarations import (
-    CalendarFeature,
     DerivedFeature,
-    EventFeature,
+    MeasurableFeature,
     WindowFeature,
 )
+from worker.features.event_columns import EventColumns, field_column
 from worker.features.keys import hash_texts
 from worker.features.measures import fold_labels, fold_measure
 from worker.features.plan import MeasurePlan, Plan
@@ -31,40 +30,25 @@ class StageColumns:
     def __init__(self, spec: Spec, stage: int, plan: Plan) -> None:
         self._spec = spec
         self._plan = plan
-        self._clock = LocalClock(spec.time_zone)
         self._fields = {field.name: field for field in spec.schema.fields}
         own = [
             (i, f) for i, f in enumerate(spec.features) if spec.stages[f.name] == stage
         ]
-        self._early = [
-            (i, f) for i, f in own if isinstance(f, EventFeature | CalendarFeature)
-        ]
         self._later = [
             (i, f) for i, f in own if isinstance(f, DerivedFeature | WindowFeature)
         ]
+        early = [
+            (i, f) for i, f in own if not isinstance(f, DerivedFeature | WindowFeature)
+        ]
+        self._events = EventColumns(early, spec.schema, spec.time_zone)
 
     def column(self, events: EventBatch, name: str) -> Column:
         """Return a field of the events, (n,) or a list of n."""
-        schema = self._spec.schema
-        if name == schema.event_time:
-            return events.event_time_ms
-        if name == schema.transaction_id:
-            return list(events.transaction_ids)
-        return events.columns[name]
+        return field_column(events, self._spec.schema, name)
 
     def fill_event_features(self, events: EventBatch, rows: Floats) -> None:
         """Features that need neither state nor other features."""
-        local_ms: Ints | None = None
-        for i, feature in self._early:
-            if isinstance(feature, EventFeature):
-                values = self.column(events, feature.field)
-                assert isinstance(values, np.ndarray)
-                field = self._fields[feature.field]
-                rows[:, i] = event_column(values, field, feature)
-            else:
-                if local_ms is None:
-                    local_ms = self._clock.local_ms(events.event_time_ms)
-                rows[:, i] = calendar_part(local_ms, feature.part)
+        self._events.fill(events, rows)
 
     def fill_segment(
         self,
@@ -144,7 +128,7 @@ class StageColumns:
         field: Field | None = self._fields.get(name)
         if field is None:
             feature = self._spec.features[self._plan.columns[name]]
-            assert isinstance(feature, DerivedFeature)
+            assert isinstance(feature, MeasurableFeature)
             column = rows[span, self._plan.columns[name]]
             return to_integers(column, feature.decimals or 0)
         column_values = self.column(events, name)

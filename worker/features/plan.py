@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.features import layout
-from worker.features.declarations import DerivedFeature, Statistic, WindowFeature
+from worker.features.declarations import MeasurableFeature, Statistic, WindowFeature
 from worker.features.spec import Spec
 from worker.records import Field
 
@@ -234,7 +234,7 @@ def _decimals(spec: Spec, name: str | None) -> int:
         if field.name == name:
             return field.decimals if field.type == "decimal" else 0
     for feature in spec.features:
-        if feature.name == name and isinstance(feature, DerivedFeature):
+        if feature.name == name and isinstance(feature, MeasurableFeature):
             return feature.decimals or 0
     return 0
 

@@ -8,17 +8,21 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from worker.features.declarations import (
+    AgeFeature,
     CalendarFeature,
+    CategoryFeature,
     Entity,
     Feature,
     WindowFeature,
 )
 from worker.features.spec_reader import SpecParts, read_spec
-from worker.features.stages import input_names, known_after, stages_of
+from worker.features.stages import fields_after, input_names, known_after, stages_of
+from worker.features.vocabularies import vocabulary_toml
 from worker.records import EventSchema
 
 #: Raised by hand whenever the same spec comes to mean another state: ties, bounds,
@@ -68,6 +72,23 @@ class Spec:
             features=parts.features,
         )
 
+    def with_vocabularies(self, learnt: Mapping[str, Sequence[str]]) -> Spec:
+        """Return the spec with vocabularies for some categories that had none.
+
+        They stand behind the text of the author, which stays as it is.
+        """
+        tables = [vocabulary_toml(name, values) for name, values in learnt.items()]
+        return Spec.from_toml("\n\n".join([self.text.rstrip("\n"), *tables]) + "\n")
+
+    @property
+    def unlearnt(self) -> tuple[CategoryFeature, ...]:
+        """The categories without a vocabulary: training learns them."""
+        return tuple(
+            f
+            for f in self.features
+            if isinstance(f, CategoryFeature) and f.vocabulary is None
+        )
+
     @cached_property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the model's inputs, in the order of the columns of X."""
@@ -95,6 +116,16 @@ class Spec:
     def names_after(self, stage: int) -> tuple[str, ...]:
         """Names of the columns that a stage hands on: after the last, those of X."""
         return known_after(stage, self.features, self.stages)
+
+    def fields_after(self, stage: int) -> tuple[str, ...]:
+        """Names of the event's fields that stages after that one look at.
+
+        In the schema's order; without id and event time, which each event has.
+        """
+        needed = fields_after(stage, self.features, self.stages, self.entities)
+        always = {self.schema.transaction_id, self.schema.event_time}
+        names = (field.name for field in self.schema.fields)
+        return tuple(name for name in names if name in needed - always)
 
     @cached_property
     def horizon_ms(self) -> int:
@@ -153,10 +184,16 @@ class Spec:
             if isinstance(feature, WindowFeature) or feature.name in needed:
                 needed.add(feature.name)
                 needed.update(input_names(feature))
-        return tuple(f for f in self.features if f.name in needed)
+        # A category may bear the name of its field, which a window may look at; the
+        # category itself is behind no window, or a new vocabulary were a new state.
+        return tuple(
+            f
+            for f in self.features
+            if f.name in needed and not isinstance(f, CategoryFeature)
+        )
 
     def _zone_if_used(self, features: tuple[Feature, ...]) -> str | None:
-        used = any(isinstance(f, CalendarFeature) for f in features)
+        used = any(isinstance(f, CalendarFeature | AgeFeature) for f in features)
         return self.time_zone if used else None
 
 

@@ -12,13 +12,18 @@ from dataclasses import dataclass
 
 from worker.errors import InvalidConfig
 from worker.features.declarations import Entity, Feature
-from worker.features.feature_reader import NUMERIC, read_features
+from worker.features.event_reader import NUMERIC, no_such_field
+from worker.features.feature_reader import read_features
+from worker.features.spec_lines import SpecLines
 from worker.features.spec_table import Table
+from worker.features.vocabularies import read_vocabularies
 from worker.records import MAX_MAGNITUDE, EventSchema, Field
 
 #: The version of the file format that this module reads.
 FORMAT = 1
 
+#: Names of the tables of a spec.
+TABLES = ("event", "entity", "field", "feature", "vocabulary")
 
 #: Names that need no escape anywhere: in JSON, in headers, in labels of metrics.
 _PLAIN = re.compile(r"[\w.-]{1,64}")
@@ -44,12 +49,13 @@ def read_spec(text: str) -> SpecParts:
     InvalidConfig
         With one sentence for each problem.
     """
-    problems: list[str] = []
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidConfig([f"not TOML: {error}"], subject="spec") from None
-    parts = _Reader(Table(document, "top level", problems), problems).read()
+    problems: list[str] = []
+    lines = SpecLines(text, TABLES)
+    parts = _Reader(Table(document, problems, lines)).read()
     if problems:
         raise InvalidConfig(problems, subject="spec")
     return parts
@@ -58,9 +64,8 @@ def read_spec(text: str) -> SpecParts:
 class _Reader:
     """Reads one document; what is wrong is collected, and reading goes on."""
 
-    def __init__(self, document: Table, problems: list[str]) -> None:
+    def __init__(self, document: Table) -> None:
         self._document = document
-        self._problems = problems
         self._fields: dict[str, Field] = {}
         self._entities: dict[str, Entity] = {}
 
@@ -68,7 +73,7 @@ class _Reader:
         """Read every part, in the order in which they refer to each other."""
         top = self._document
         if top.integer("format", default=FORMAT) != FORMAT:
-            self._problem("format", f"only {FORMAT} is known")
+            top.problem(f"format: only {FORMAT} is known", "format")
         name = top.text("name")
         time_zone = top.text("time_zone", default="UTC")
         self._check_zone(time_zone)
@@ -79,9 +84,10 @@ class _Reader:
         event_time = event.text("event_time")
         event.finish()
         self._read_fields()
-        self._check_identity(transaction_id, event_time)
+        self._check_identity(event, transaction_id, event_time)
         self._read_entities()
-        features = read_features(top, self._fields, self._entities, self._problems)
+        features = read_features(top, self._fields, self._entities, transaction_id)
+        features = read_vocabularies(top, features)
         top.finish()
         schema = EventSchema(
             fields=tuple(self._fields.values()),
@@ -99,14 +105,14 @@ class _Reader:
             features,
         )
 
-    def _problem(self, place: str, sentence: str) -> None:
-        self._problems.append(f"{place}: {sentence}")
-
     def _check_zone(self, name: str) -> None:
         try:
             zoneinfo.ZoneInfo(name)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError):
-            self._problem("time_zone", f"{name!r} is not an IANA time zone")
+            sentence = (
+                f"time_zone: {name!r} is not an IANA time zone, as Europe/Brussels"
+            )
+            self._document.problem(sentence, "time_zone")
 
     def _read_fields(self) -> None:
         for table in self._document.tables("field"):
@@ -126,37 +132,38 @@ class _Reader:
             )
             table.finish()
             if field.name in self._fields:
-                self._problem(table.place, f"field {field.name!r} is declared twice")
-            self._check_field(field, table.place)
+                table.problem(f"field {field.name!r} is declared twice")
+            self._check_field(field, table)
             self._fields[field.name] = field
 
-    def _check_field(self, field: Field, place: str) -> None:
+    def _check_field(self, field: Field, table: Table) -> None:
         if not _PLAIN.fullmatch(field.name):
-            self._problem(place, "a name is made of letters, digits, '_', '-' and '.'")
+            table.problem("a name is made of letters, digits, '_', '-' and '.'")
         if not 0 <= field.decimals <= 9:
-            self._problem(place, "decimals must lie between 0 and 9")
+            table.problem("decimals must lie between 0 and 9", "decimals")
             return
         if not 1 <= field.max_length <= 4096:
-            self._problem(place, "max_length must lie between 1 and 4096")
+            table.problem("max_length must lie between 1 and 4096", "max_length")
         limit = MAX_MAGNITUDE / 10**field.decimals
         for bound in (field.minimum, field.maximum):
             if bound is not None and field.type not in NUMERIC:
-                self._problem(place, f"a {field.type} field has no range")
+                table.problem(f"a {field.type} field has no minimum and no maximum")
             elif bound is not None and abs(bound) > limit:
-                self._problem(place, f"a bound must not exceed {limit:g} in magnitude")
+                table.problem(f"a bound must not exceed {limit:g} in magnitude")
 
-    def _check_identity(self, transaction_id: str, event_time: str) -> None:
-        for place, name, types in (
-            ("event.transaction_id", transaction_id, {"text", "integer"}),
-            ("event.event_time", event_time, {"time"}),
+    def _check_identity(
+        self, event: Table, transaction_id: str, event_time: str
+    ) -> None:
+        for key, name, types in (
+            ("transaction_id", transaction_id, {"text", "integer"}),
+            ("event_time", event_time, {"time"}),
         ):
             field = self._fields.get(name)
             if field is None:
-                self._problem(place, f"no [[field]] is named {name!r}")
+                event.problem(f"{key}: {no_such_field(name, self._fields)}", key)
             elif field.type not in types or not field.required:
-                self._problem(
-                    place, f"{name!r} must be a required {' or '.join(sorted(types))}"
-                )
+                wanted = " or ".join(sorted(types))
+                event.problem(f"{key}: {name!r} must be a required {wanted}", key)
 
     def _read_entities(self) -> None:
         for table in self._document.tables("entity"):
@@ -164,11 +171,11 @@ class _Reader:
             table.finish()
             field = self._fields.get(entity.key)
             if field is None:
-                self._problem(table.place, f"no [[field]] is named {entity.key!r}")
+                table.problem(no_such_field(entity.key, self._fields), "key")
             elif field.type not in {"text", "integer"} or not field.required:
-                self._problem(table.place, "the key must be a required text or integer")
+                table.problem("the key must be a required text or integer", "key")
             if entity.name in self._entities:
-                self._problem(table.place, f"entity {entity.name!r} is declared twice")
+                table.problem(f"entity {entity.name!r} is declared twice")
             self._entities[entity.name] = entity
         if not self._entities:
-            self._problem("entity", "at least one [[entity]] is needed")
+            self._document.problem("at least one [[entity]] is needed")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from worker.features.durations import parse_duration_ms
+from worker.features.spec_lines import TOP, Place, SpecLines
 
 T = TypeVar("T", bound=str)
 
@@ -18,12 +19,27 @@ class Table:
     """One table of a document; reads return a harmless value where one is wrong."""
 
     def __init__(
-        self, content: Mapping[str, Any], place: str, problems: list[str]
+        self,
+        content: Mapping[str, Any],
+        problems: list[str],
+        lines: SpecLines,
+        *,
+        at: Place = TOP,
+        name: str = "top level",
     ) -> None:
         self._content = content
-        self.place = place
         self._problems = problems
+        self._lines = lines
+        self._at = at
+        self._name = name
         self._read: dict[str, None] = {}
+
+    def problem(self, sentence: str, key: str | None = None) -> None:
+        """Report what is wrong: in which line, in which table, and what."""
+        line = self._lines.of(self._at, key)
+        where = self._name if line is None else f"line {line}: {self._name}"
+        if f"{where}: {sentence}" not in self._problems:
+            self._problems.append(f"{where}: {sentence}")
 
     def has(self, key: str) -> bool:
         """Whether the key is there, whatever its value."""
@@ -39,13 +55,13 @@ class Table:
             if key not in self._read:
                 close = difflib.get_close_matches(key, self._read, n=1)
                 hint = f", did you mean {close[0]!r}?" if close else ""
-                self._report(f"unknown key {key!r}{hint}")
+                self.problem(f"unknown key {key!r}{hint}", key)
 
     def text(self, key: str, *, default: str | None = None) -> str:
         """Return a text that is not empty."""
         value = self._take(key, str, "a text", default)
         if value == "" and key in self._content:
-            self._report(f"{key} must not be empty")
+            self.problem(f"{key} must not be empty", key)
         return value or ""
 
     def optional_text(self, key: str) -> str | None:
@@ -77,7 +93,7 @@ class Table:
         if value is None:
             return None
         if len(value) != 2 or not all(_is_number(item) for item in value):
-            self._report(f"{key} must be a list of two numbers")
+            self.problem(f"{key} must be a list of two numbers", key)
             return None
         return float(value[0]), float(value[1])
 
@@ -91,16 +107,37 @@ class Table:
         if value in choices:
             return choices[choices.index(value)]
         if value is not None:
-            self._report(f"{key} is {value!r}, expected one of {', '.join(choices)}")
+            listed = ", ".join(choices)
+            self.problem(f"{key} is {value!r}, expected one of {listed}", key)
         return choices[0]
 
     def names(self, key: str, *, count: int) -> tuple[str, ...]:
         """Return a list of that many texts."""
         value = self._take(key, list, f"a list of {count} names", None) or []
-        if len(value) != count or not all(isinstance(item, str) for item in value):
-            self._report(f"{key} must be a list of {count} names")
+        if len(value) != count or not _are_texts(value):
+            self.problem(f"{key} must be a list of {count} names", key)
             return ()
         return tuple(value)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Return a list of texts, of any length."""
+        value = self._take(key, list, "a list of texts", None) or []
+        if not _are_texts(value):
+            self.problem(f"{key} must be a list of texts", key)
+            return ()
+        return tuple(value)
+
+    def pairs_of_names(self, key: str, example: str) -> tuple[str, ...]:
+        """Return the four texts of a list of two lists of two; () where it is none."""
+        value = self._take(key, list, f"two pairs of names: {example}", None) or []
+        are_pairs = len(value) == 2 and all(
+            isinstance(pair, list) and len(pair) == 2 and _are_texts(pair)
+            for pair in value
+        )
+        if not are_pairs:
+            self.problem(f"{key} must be two pairs of names: {example}", key)
+            return ()
+        return (*value[0], *value[1])
 
     def duration_ms(self, key: str, *, default: str | None = None) -> int:
         """Return a duration such as "7d" in milliseconds."""
@@ -109,7 +146,7 @@ class Table:
     def windows(self) -> Iterator[tuple[str, int]]:
         """Read `window` or `windows`; yield the suffix of each name and its length."""
         if self.has("window") == self.has("windows"):
-            self._report("exactly one of window, windows is expected")
+            self.problem("exactly one of window, windows is expected")
             self._read.update(window=None, windows=None)
         elif self.has("window"):
             yield "", self._positive("window", self.text("window"))
@@ -122,7 +159,7 @@ class Table:
         """Read the one comparison of a condition and its threshold."""
         found = [choice for choice in choices if self.has(choice)]
         if len(found) != 1:
-            self._report(f"exactly one of {', '.join(choices)} is expected")
+            self.problem(f"exactly one of {', '.join(choices)} is expected")
             self._read.update(dict.fromkeys(choices))
             return None, None
         return found[0], self.optional_number(found[0])
@@ -130,30 +167,31 @@ class Table:
     def table(self, key: str) -> Table:
         """Return the table of that name."""
         value = self._take(key, dict, "a table", None) or {}
-        return Table(value, key, self._problems)
+        return Table(value, self._problems, self._lines, at=(key, 1), name=key)
 
     def tables(self, key: str) -> Iterator[Table]:
         """Yield the tables of an array, each placed by its number and name."""
         value = self._take(key, list, "an array of tables", None) or []
         for number, item in enumerate(value, start=1):
             if not isinstance(item, dict):
-                self._report(f"{key} {number} is not a table")
+                self.problem(f"{key} {number} is not a table")
                 continue
             name = item.get("name")
             place = f"{key} {number}" + (f" ({name})" if name else "")
-            yield Table(item, place, self._problems)
+            at = (key, number)
+            yield Table(item, self._problems, self._lines, at=at, name=place)
 
     def _positive(self, key: str, text: object) -> int:
         length_ms = self._parse_duration(key, text)
         if length_ms == 0:
-            self._report(f"{key}: a window must be longer than nothing")
+            self.problem(f"{key}: a window must be longer than nothing", key)
         return length_ms
 
     def _parse_duration(self, key: str, text: object) -> int:
         try:
             return parse_duration_ms(str(text))
         except ValueError as error:
-            self._report(f"{key}: {error}")
+            self.problem(f"{key}: {error}", key)
             return 1
 
     def _take(
@@ -162,20 +200,19 @@ class Table:
         self._read[key] = None
         if key not in self._content:
             if default is None and required:
-                self._report(f"{key} is missing: expected {words}")
+                self.problem(f"{key} is missing: expected {words}")
             return default
         value = self._content[key]
         if not isinstance(value, kind) or (
             isinstance(value, bool) and kind is not bool
         ):
-            self._report(f"{key} is {value!r}, expected {words}")
+            self.problem(f"{key} is {value!r}, expected {words}", key)
             return default
         return value
 
-    def _report(self, sentence: str) -> None:
-        problem = f"{self.place}: {sentence}"
-        if problem not in self._problems:
-            self._problems.append(problem)
+
+def _are_texts(values: list[Any]) -> bool:
+    return all(isinstance(item, str) for item in values)
 
 
 def _is_number(value: object) -> bool:

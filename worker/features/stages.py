@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from worker.features.declarations import (
     CalendarFeature,
     DerivedFeature,
+    DistanceFeature,
     Entity,
     Feature,
     WindowFeature,
@@ -25,6 +26,8 @@ def input_names(feature: Feature) -> tuple[str, ...]:
         return feature.inputs
     if isinstance(feature, CalendarFeature):
         return ()
+    if isinstance(feature, DistanceFeature):
+        return feature.places
     return (feature.field,)
 
 
@@ -72,3 +75,23 @@ def known_after(
     return tuple(
         f.name for f in features if f.name in needed and stages[f.name] <= stage
     )
+
+
+def fields_after(
+    stage: int,
+    features: Sequence[Feature],
+    stages: Mapping[str, int],
+    entities: Sequence[Entity],
+) -> frozenset[str]:
+    """Names of fields, and of features, that stages after that one look at.
+
+    Stage -1 stands for what comes before the first.
+    """
+    keys = {entity.key for entity in entities[stage + 1 :]}
+    looked_at = {
+        name
+        for feature in features
+        if stages[feature.name] > stage
+        for name in input_names(feature)
+    }
+    return frozenset(keys | looked_at)

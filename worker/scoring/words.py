@@ -12,9 +12,12 @@ from typing import Any
 
 from worker.features import Spec
 from worker.features.declarations import (
+    AgeFeature,
     CalendarFeature,
     CalendarPart,
+    CategoryFeature,
     DerivedFeature,
+    DistanceFeature,
     EventFeature,
     Feature,
     Operation,
@@ -134,6 +137,18 @@ def _calendar_phrase(feature: CalendarFeature, spec: Spec) -> str:
     return f"{_CALENDAR[feature.part]} ({spec.time_zone})"
 
 
+def _category_phrase(feature: CategoryFeature, _: Spec) -> str:
+    return _plain(feature.field)
+
+
+def _distance_phrase(feature: DistanceFeature, _: Spec) -> str:
+    return f"{_plain(feature.name)} in km"
+
+
+def _age_phrase(feature: AgeFeature, _: Spec) -> str:
+    return f"years since {_plain(feature.field)}"
+
+
 def _event_phrase(feature: EventFeature, _: Spec) -> str:
     steps = [_plain(feature.field), *_coarseness(feature)]
     if feature.log:
@@ -189,17 +204,25 @@ def _plain(name: str) -> str:
 
 
 def _writer(feature: Feature, spec: Spec) -> Write:
-    if isinstance(feature, CalendarFeature):
-        return _calendar_writer(feature.part)
-    if isinstance(feature, DerivedFeature):
-        if feature.operation is Operation.CONDITION:
-            return _yes_or_no
-        return _short
-    if isinstance(feature, WindowFeature):
-        return _window_writer(feature, spec)
-    if type(feature) is EventFeature and not feature.log:
-        return _decimals_writer(feature.field, spec)
-    return _short
+    writer_of = _WRITERS.get(type(feature))
+    return writer_of(feature, spec) if writer_of else _short
+
+
+def _event_writer(feature: EventFeature, spec: Spec) -> Write:
+    return _short if feature.log else _decimals_writer(feature.field, spec)
+
+
+def _category_writer(feature: CategoryFeature, _: Spec) -> Write:
+    names = dict(enumerate(feature.vocabulary or ()))
+    return lambda value: names.get(int(value), "unknown")
+
+
+def _distance_writer(feature: DistanceFeature, _: Spec) -> Write:
+    return f"{{:,.{feature.decimals}f}}".format
+
+
+def _derived_writer(feature: DerivedFeature, _: Spec) -> Write:
+    return _yes_or_no if feature.operation is Operation.CONDITION else _short
 
 
 def _window_writer(feature: WindowFeature, spec: Spec) -> Write:
@@ -212,7 +235,8 @@ def _window_writer(feature: WindowFeature, spec: Spec) -> Write:
     return _decimals_writer(feature.of, spec)
 
 
-def _calendar_writer(part: CalendarPart) -> Write:
+def _calendar_writer(feature: CalendarFeature, _: Spec) -> Write:
+    part = feature.part
     if part is CalendarPart.WEEKDAY:
         names = dict(enumerate(_WEEKDAYS))
         return lambda value: names.get(int(value), _short(value))
@@ -238,6 +262,18 @@ def _short(value: float) -> str:
 _PHRASES: Mapping[type, Callable[[Any, Spec], str]] = {
     EventFeature: _event_phrase,
     CalendarFeature: _calendar_phrase,
+    CategoryFeature: _category_phrase,
+    DistanceFeature: _distance_phrase,
+    AgeFeature: _age_phrase,
     WindowFeature: _window_phrase,
     DerivedFeature: _derived_phrase,
+}
+
+_WRITERS: Mapping[type, Callable[[Any, Spec], Write]] = {
+    EventFeature: _event_writer,
+    CalendarFeature: _calendar_writer,
+    CategoryFeature: _category_writer,
+    DistanceFeature: _distance_writer,
+    WindowFeature: _window_writer,
+    DerivedFeature: _derived_writer,
 }
