@@ -35,7 +35,7 @@ def audit_stream(
         thresholds=thresholds,
     )
     fold = LogFold(
-        models[0].transform,
+        models[0].stages[0],
         PLACE,
         start=start or FoldStart(),
         max_keys=10_000,

@@ -7,8 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from tests.streams import FIRST_MS, MAX_MESSAGE_BYTES, PLACE
-from worker.codec import Decoder, ScoreEncoder, parse_origin
-from worker.pipeline import DeadLetters, PartitionState, Pipeline, Stage
+from worker.codec import parse_origin
+from worker.pipeline import (
+    PartitionState,
+    Pipeline,
+    TopicNames,
+    Topology,
+    build_stages,
+)
 from worker.records import Output, TopicPartition
 from worker.recovery import CommitMetadata
 from worker.scoring import LoadedModel
@@ -19,22 +25,15 @@ DAY_MS = 86_400_000
 def new_pipeline(
     model: LoadedModel, *, max_message_bytes: int = MAX_MESSAGE_BYTES
 ) -> Pipeline:
-    stage = Stage(
-        decoder=Decoder(model.spec.schema),
-        transform=model.transform,
-        scorer=model.scorer,
-        reasons=model.reasons,
-        encoder=ScoreEncoder(model.threshold, model.version),
-        scores_topic="scores",
-        dead_letters=DeadLetters(
-            topic="dead-letters",
-            stage="customer",
-            app_version="0",
-            model_version=model.version,
-            max_message_bytes=max_message_bytes,
-        ),
+    names = TopicNames(PLACE.topic, "labels", "scores", "dead-letters")
+    stages = build_stages(
+        model,
+        Topology.of(model.spec, "group", names),
+        threshold=model.threshold,
+        app_version="0",
+        max_message_bytes=max_message_bytes,
     )
-    return Pipeline({PLACE.topic: stage})
+    return Pipeline(stages)
 
 
 def new_partition(
@@ -49,7 +48,7 @@ def new_partition(
     return PartitionState(
         place,
         epoch=epoch,
-        state=model.transform.new_state(max_keys=1000, max_events=10_000),
+        state=model.stages[0].new_state(max_keys=1000, max_events=10_000),
         live_from=live_from,
         incomplete_until_ms=incomplete_until_ms,
         remember=lambda watermark_ms: CommitMetadata(

@@ -188,10 +188,10 @@ class Succession:
             producer,
             new_pipeline(self.model),
             restoring=Restoring(
-                lambda _: self.model.transform.new_state(max_keys=10, max_events=1000),
+                lambda _: self.model.stages[0].new_state(max_keys=10, max_events=1000),
                 reach_of(spec),
-                cold_start,
-                Snapshots(policy, clock, reads),
+                cold_start=cold_start,
+                snapshots=Snapshots(policy, clock, reads),
             ),
             report=Report(metrics),
             limits=Limits(),

@@ -24,7 +24,7 @@ from worker.bundle import (
     set_current,
     write_bundle,
 )
-from worker.features import FeatureTransform, Spec
+from worker.features import Spec
 from worker.scoring import GoldenRecord, LoadedModel, Scorer, load_model, make_golden
 
 BOOK = (ROOT / "training" / "specs" / "book.toml").read_text()
@@ -54,12 +54,11 @@ def _small_model(
     is_exact: bool,
 ) -> LoadedModel:
     spec = Spec.from_toml(spec_text)
-    transform = FeatureTransform(spec)
     model = _fitted(len(spec.feature_names), seed, is_exact=is_exact)
     raw = io.BytesIO()
     joblib.dump(model, raw)
     scorer = Scorer(model, feature_count=len(spec.feature_names))
-    golden = make_golden(_records(30), transform, scorer)
+    golden = make_golden(_records(30), spec, scorer)
     manifest = Manifest(
         version=version,
         spec=spec.name,

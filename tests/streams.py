@@ -6,8 +6,13 @@ import json
 import random
 from collections.abc import Sequence
 
-from worker.codec import Decoder, ScoreEncoder
-from worker.pipeline import DeadLetters, PartitionState, Pipeline, Stage
+from worker.pipeline import (
+    PartitionState,
+    Pipeline,
+    TopicNames,
+    Topology,
+    build_stages,
+)
 from worker.records import Output, RecordBatch, TopicPartition
 from worker.scoring import LoadedModel
 
@@ -75,30 +80,22 @@ def right_answers(
 ) -> list[Output]:
     """What the worker's own pipeline publishes for the records of one partition."""
     place = TopicPartition(records.topics[0], records.partitions[0])
-    stage = Stage(
-        decoder=Decoder(model.spec.schema),
-        transform=model.transform,
-        scorer=model.scorer,
-        reasons=model.reasons,
-        encoder=ScoreEncoder(model.threshold, model.version),
-        scores_topic=scores_topic,
-        dead_letters=DeadLetters(
-            topic=dead_letters_topic,
-            stage=model.spec.entities[0].name,
-            app_version="0",
-            model_version=model.version,
-            max_message_bytes=MAX_MESSAGE_BYTES,
-        ),
+    names = TopicNames(place.topic, "labels", scores_topic, dead_letters_topic)
+    stages = build_stages(
+        model,
+        Topology.of(model.spec, "group", names),
+        threshold=model.threshold,
+        app_version="0",
+        max_message_bytes=MAX_MESSAGE_BYTES,
     )
     partition = PartitionState(
         place,
         epoch=1,
-        state=model.transform.new_state(max_keys=100_000, max_events=1_000_000),
+        state=model.stages[0].new_state(max_keys=100_000, max_events=1_000_000),
         live_from=live_from,
         incomplete_until_ms=incomplete_until_ms,
     )
-    pipeline = Pipeline({place.topic: stage})
-    return pipeline.run(records, {place: partition}).outputs
+    return Pipeline(stages).run(records, {place: partition}).outputs
 
 
 def _payment(

@@ -116,7 +116,7 @@ def new_bench(
         restoring=Restoring(
             counting_state,
             Reach(horizon_ms=DAY_MS, retention_ms=2 * DAY_MS, max_ahead_ms=1000),
-            cold_start,
+            cold_start=cold_start,
         ),
         report=Report(metrics),
         limits=limits,

@@ -27,7 +27,7 @@ from worker.bundle import (
     write_bundle,
 )
 from worker.errors import BundleRejected, InvalidConfig
-from worker.features import FeatureTransform, Spec
+from worker.features import Spec
 from worker.records import EventBatch
 from worker.scoring import (
     LoadedModel,
@@ -95,9 +95,7 @@ def make_bundle(  # noqa: PLR0913 - a bundle is made of all this
     serialised = _serialise(model)
     # From its bytes, since that is what will be loaded; the caller's stays as it is.
     scorer = Scorer(deserialise(serialised), feature_count=len(spec.feature_names))
-    golden = make_golden(
-        golden_records(records, spec.schema), FeatureTransform(spec), scorer
-    )
+    golden = make_golden(golden_records(records, spec.schema), spec, scorer)
     manifest = Manifest(
         version=version,
         spec=spec.name,

@@ -254,8 +254,22 @@ class Decoded:
     rejections: Sequence[Rejection]
 
 
+#: Stands for a partition that the producer chooses.
+BY_KEY = -1
+
+
 class Output(NamedTuple):
-    """A record to be produced, in the order of the client's positional arguments."""
+    """A record to be produced.
+
+    Attributes
+    ----------
+    partition
+        `BY_KEY`: the producer chooses it by the key's murmur2 hash, as Java does.
+    origin
+        The partition whose record it follows from.
+    timestamp_ms
+        0: the moment at which it is produced.
+    """
 
     topic: str
     value: bytes | None
@@ -263,3 +277,4 @@ class Output(NamedTuple):
     partition: int
     headers: list[Header]
     origin: TopicPartition
+    timestamp_ms: int = 0

@@ -40,17 +40,21 @@ def test_an_origin_is_topic_partition_offset_and_digest() -> None:
 
 
 def test_many_origins_are_written_as_one() -> None:
-    place = TopicPartition("a.b-c_1", 2**31 - 1)
+    topic = "a.b-c_1"
+    partitions = [0, 1, 9, 10, 2**31 - 1, 7, 99]
     offsets = [0, 9, 10, 99, 100, 10**9, 2**63 - 1]
     digests = [0, 1, 15, 16, 0xA0000000000000F9, 2**63, 2**64 - 1]
 
     headers = origin_headers(
-        place, np.array(offsets, np.int64), np.array(digests, np.uint64)
+        topic,
+        np.array(partitions, np.int64),
+        np.array(offsets, np.int64),
+        np.array(digests, np.uint64),
     )
 
     assert headers == [
-        origin_header(*place, offset, digest)
-        for offset, digest in zip(offsets, digests, strict=True)
+        origin_header(topic, *origin)
+        for origin in zip(partitions, offsets, digests, strict=True)
     ]
     assert [parse_origin(value).digest for _, value in headers] == digests
 
@@ -58,9 +62,9 @@ def test_many_origins_are_written_as_one() -> None:
 def test_no_origins_are_no_headers() -> None:
     nothing = np.array([], np.int64)
 
-    assert (
-        origin_headers(TopicPartition("t", 0), nothing, nothing.astype(np.uint64)) == []
-    )
+    digests = nothing.astype(np.uint64)
+
+    assert origin_headers("t", nothing, nothing, digests) == []
 
 
 @pytest.mark.parametrize(

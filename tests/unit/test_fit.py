@@ -348,7 +348,7 @@ def loaded(
     return LoadedModel(
         version="v",
         spec=spec,
-        transform=FeatureTransform(spec),
+        stages=(FeatureTransform(spec),),
         scorer=Scorer(done.model, feature_count=len(spec.feature_names)),
         reasons=None,
         threshold=done.alerts.threshold if threshold is None else threshold,

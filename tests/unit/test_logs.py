@@ -149,7 +149,7 @@ def real_worker(models_dir: Path) -> tuple[Worker, WorkerMetrics, Any]:
         FakeProducer(consumer),
         new_pipeline(model),
         restoring=Restoring(
-            lambda _: model.transform.new_state(max_keys=10, max_events=100),
+            lambda _: model.stages[0].new_state(max_keys=10, max_events=100),
             Reach(DAY_MS, 2 * DAY_MS, 1000),
         ),
         report=Report(metrics),

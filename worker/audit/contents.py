@@ -151,7 +151,12 @@ def _differing_scores(
     encoder = ScoreEncoder(threshold, model.version)
     scores = model.scorer.score(rows.X)
     values = _encoded(rows, scores, encoder.flag(scores), encoder, model)
-    origins = origin_headers(rows.place, rows.offsets, rows.digests)
+    origins = origin_headers(
+        rows.place.topic,
+        np.full(len(rows.offsets), rows.place.partition, np.int64),
+        rows.offsets,
+        rows.digests,
+    )
     headers = [[origin] for origin in origins]
     if (values, headers, rows.keys) == (answers.values, answers.headers, answers.keys):
         return []

@@ -6,6 +6,7 @@ from worker.bundle import VerifiedBundle, read_bundle
 from worker.config import Settings
 from worker.features import Spec
 from worker.kafka.config import ClientSettings
+from worker.pipeline import TopicNames, Topology
 from worker.recovery import Reach
 
 
@@ -51,3 +52,14 @@ def reach_of(spec: Spec) -> Reach:
         retention_ms=spec.retention_ms,
         max_ahead_ms=spec.schema.max_ahead_ms,
     )
+
+
+def topology_of(settings: Settings, spec: Spec) -> Topology:
+    """Return the topics that a group works on by a spec."""
+    names = TopicNames(
+        transactions=settings.transactions_topic,
+        labels=settings.labels_topic,
+        scores=settings.scores_topic,
+        dead_letters=settings.dead_letters_topic,
+    )
+    return Topology.of(spec, settings.group, names)

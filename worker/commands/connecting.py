@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from worker.bundle import VerifiedBundle
-from worker.commands.clients import client_settings
+from worker.commands.clients import client_settings, topology_of
 from worker.commands.first_start import ensure_started
 from worker.config import Settings
 from worker.errors import StateUnusable
@@ -16,6 +16,7 @@ from worker.kafka.at_least_once import AtLeastOnceProducer
 from worker.kafka.consumer import KafkaConsumer
 from worker.kafka.producer import ExactlyOnceProducer
 from worker.loop import Producer, Stop
+from worker.pipeline import Topology
 
 #: Largest record that the client produces, bytes; a topic may take less.
 MAX_MESSAGE_BYTES = 1_000_000
@@ -36,14 +37,14 @@ def connect(settings: Settings, bundle: VerifiedBundle, stop: Stop) -> Broker:
     clients = client_settings(settings)
     spec = Spec.from_toml(bundle.files["transform.toml"].decode())
     with Cluster(clients) as cluster:
-        places = cluster.partitions(settings.transactions_topic)
-        _check_topics(settings, cluster, len(places))
-        ensure_started(settings, spec, cluster, places)
+        topology = topology_of(settings, spec)
+        _check_topics(topology, cluster)
+        ensure_started(settings, spec, cluster, topology)
         max_bytes = _max_message_bytes(settings, cluster)
-        topic_ids = _topic_ids(settings, cluster)
+        topic_ids = _topic_ids(settings, topology, cluster)
     consumer = KafkaConsumer(
         clients,
-        topics=[settings.transactions_topic],
+        topics=topology.consumed,
         delay_seconds=settings.commit_interval_seconds,
     )
     producer: Producer
@@ -58,25 +59,26 @@ def connect(settings: Settings, bundle: VerifiedBundle, stop: Stop) -> Broker:
     return Broker(consumer, producer, max_bytes, topic_ids)
 
 
-def _check_topics(settings: Settings, cluster: Cluster, partition_count: int) -> None:
+def _check_topics(topology: Topology, cluster: Cluster) -> None:
     """Refuse topics whose partitions do not match.
 
     Raises
     ------
     StateUnusable
-        A topic is missing, or a score could not go to the partition of its payment.
+        A topic is missing, or a record could not go to the partition of its number.
     """
-    for topic in (settings.scores_topic, settings.dead_letters_topic):
-        count = len(cluster.partitions(topic))
-        missing = topic if not count else settings.transactions_topic
-        if not count or not partition_count:
-            raise StateUnusable(
-                f"there is no topic {missing}. `fraud-worker topics` creates what is "
-                "missing, or prints the commands."
-            )
+    counts = {topic: len(cluster.partitions(topic)) for topic in topology.every}
+    missing = [topic for topic, count in counts.items() if not count]
+    if missing:
+        raise StateUnusable(
+            f"there is no topic {', '.join(missing)}. `fraud-worker topics` creates "
+            "what is missing, or prints the commands."
+        )
+    partition_count = counts[topology.transactions]
+    for topic, count in counts.items():
         if count != partition_count:
             raise StateUnusable(
-                f"{topic} has {count} partitions and {settings.transactions_topic} "
+                f"{topic} has {count} partitions and {topology.transactions} "
                 f"{partition_count}: an answer goes to the partition of its record, so "
                 "the counts must be equal. If partitions were added, keys have moved "
                 "away from their history; start a new group on new topics."
@@ -93,9 +95,11 @@ def _max_message_bytes(settings: Settings, cluster: Cluster) -> int:
     return min(MAX_MESSAGE_BYTES, int(limit)) if limit else MAX_MESSAGE_BYTES
 
 
-def _topic_ids(settings: Settings, cluster: Cluster) -> dict[str, str]:
+def _topic_ids(
+    settings: Settings, topology: Topology, cluster: Cluster
+) -> dict[str, str]:
     """Return what tells a topic from one of the same name that was made anew."""
     if settings.guarantee == "at-least-once":
         return {}
-    name = settings.transactions_topic
-    return {name: cluster.topics([name])[name].topic_id}
+    found = cluster.topics(topology.consumed)
+    return {name: facts.topic_id for name, facts in found.items()}

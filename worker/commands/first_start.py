@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from worker.codec import Decoder
 from worker.commands.clients import client_settings, reach_of
 from worker.config import Settings
-from worker.errors import InvalidConfig
+from worker.errors import InvalidConfig, StateUnusable
 from worker.features import Spec
 from worker.kafka.admin import Cluster
 from worker.kafka.reader import LogReader, Span
 from worker.kafka.starting import GroupStart
+from worker.pipeline import Topology
 from worker.records import LogBounds, NextOffset, RecordBatch, TopicPartition
 from worker.recovery import (
     Reach,
@@ -24,6 +25,11 @@ from worker.recovery import (
 #: Offsets before the end in which the youngest event is looked for first.
 _FIRST_STEP = 64
 
+_NO_LATEST = (
+    "FRAUD_START=latest: expected FRAUD_START=earliest for a spec with more than one "
+    "stage, whose later windows begin empty"
+)
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -31,31 +37,49 @@ def ensure_started(
     settings: Settings,
     spec: Spec,
     cluster: Cluster,
-    places: Sequence[TopicPartition],
+    topology: Topology,
 ) -> None:
     """Commit the group's start if it has none; otherwise do nothing.
 
     Raises
     ------
     InvalidConfig
-        It has none, and nobody said where to start.
+        It has none, and nobody said where to start, or not where this spec allows.
     StateUnusable
-        It has one for some partitions only.
+        It has one for some partitions only, or its inner topics are not its own.
     """
+    places = [p for topic in topology.consumed for p in cluster.partitions(topic)]
     with GroupStart(client_settings(settings)) as group:
         if check_first_commits(group.committed(places)):
             return
         if settings.start == "committed":
             raise InvalidConfig([_no_start(settings)])
         bounds = cluster.bounds(places)
+        _check_inner(topology, bounds)
         if settings.start == "earliest":
             reach = reach_of(spec)
             starts = {p: start_at_earliest(bounds[p], reach) for p in places}
+        elif topology.inner:
+            raise InvalidConfig([_NO_LATEST])
         else:
             starts = _latest(settings, spec, cluster, bounds)
         if group.commit(starts):
             _LOG.info("group_started", extra={"start": settings.start})
         check_first_commits(group.committed(places))
+
+
+def _check_inner(
+    topology: Topology, bounds: Mapping[TopicPartition, LogBounds]
+) -> None:
+    """Raises StateUnusable where inner topics hold what a group has left behind."""
+    used = sorted({p.topic for p, log in bounds.items() if log.end})
+    old = [topic for topic in used if topic in topology.inner]
+    if old:
+        raise StateUnusable(
+            f"{', '.join(old)}: there are records of an earlier group of this name, "
+            "whose commits are gone. Delete these topics and create them again, or use "
+            "another FRAUD_GROUP."
+        )
 
 
 def _no_start(settings: Settings) -> str:

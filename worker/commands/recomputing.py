@@ -218,7 +218,7 @@ class Recomputing:
     def _fold(self, scope: Scope, offset: int, model: LoadedModel) -> FoldedRecords:
         """Return the record with the features that the log before it gives it."""
         fold = LogFold(
-            model.transform,
+            model.stages[-1],
             scope.place,
             start=scope.start,
             max_keys=self._settings.max_keys,

@@ -14,11 +14,11 @@ from contextlib import ExitStack, contextmanager
 
 from worker import __version__
 from worker.bundle import VerifiedBundle
-from worker.codec import Decoder, ScoreEncoder
-from worker.commands.clients import open_bundle, reach_of
+from worker.commands.clients import open_bundle, reach_of, topology_of
 from worker.commands.connecting import connect
 from worker.config import Settings
 from worker.errors import ExitCode, Fenced
+from worker.features import FeatureState
 from worker.health import Endpoint, Health, metrics_routes
 from worker.loop import (
     DeadLetterLimit,
@@ -31,7 +31,8 @@ from worker.loop import (
     Worker,
 )
 from worker.metrics import ModelFacts, WorkerMetrics, exposition
-from worker.pipeline import DeadLetters, Pipeline, Stage
+from worker.pipeline import Pipeline, Topology, build_stages
+from worker.records import TopicPartition
 from worker.scoring import LoadedModel, load_model
 from worker.snapshots import SnapshotStore
 
@@ -94,18 +95,20 @@ def _run(settings: Settings, stop: Stop, closing: ExitStack) -> None:
         connecting = pool.submit(connect, settings, bundle, stop)
         # Here, because the model scores on the thread that loads it.
         model = load_model(bundle)
-        model.transform.warm_up()
+        for stage in model.stages:
+            stage.warm_up()
         broker = connecting.result()
     health.model_ready()
+    topology = topology_of(settings, model.spec)
     metrics = WorkerMetrics(
-        _facts_of(bundle), app_version=__version__, topics=[settings.transactions_topic]
+        _facts_of(bundle), app_version=__version__, topics=topology.consumed
     )
     served = _serve_metrics(settings, metrics, closing)
     worker = Worker(
         broker.consumer,
         broker.producer,
-        _pipeline(settings, model, broker.max_message_bytes),
-        restoring=_restoring(settings, model, broker.topic_ids),
+        _pipeline(settings, model, topology, broker.max_message_bytes),
+        restoring=_restoring(settings, model, topology, broker.topic_ids),
         report=Report(metrics),
         limits=_limits(settings),
         stop=stop,
@@ -121,29 +124,24 @@ def _run(settings: Settings, stop: Stop, closing: ExitStack) -> None:
 
 
 def _pipeline(
-    settings: Settings, model: LoadedModel, max_message_bytes: int
+    settings: Settings, model: LoadedModel, topology: Topology, max_message_bytes: int
 ) -> Pipeline:
     threshold = model.threshold if settings.threshold is None else settings.threshold
-    stage = Stage(
-        decoder=Decoder(model.spec.schema),
-        transform=model.transform,
-        scorer=model.scorer,
-        reasons=model.reasons,
-        encoder=ScoreEncoder(threshold, model.version),
-        scores_topic=settings.scores_topic,
-        dead_letters=DeadLetters(
-            topic=settings.dead_letters_topic,
-            stage=model.spec.entities[0].name,
-            app_version=__version__,
-            model_version=model.version,
-            max_message_bytes=max_message_bytes,
-        ),
+    stages = build_stages(
+        model,
+        topology,
+        threshold=threshold,
+        app_version=__version__,
+        max_message_bytes=max_message_bytes,
     )
-    return Pipeline({settings.transactions_topic: stage})
+    return Pipeline(stages)
 
 
 def _restoring(
-    settings: Settings, model: LoadedModel, topic_ids: Mapping[str, str]
+    settings: Settings,
+    model: LoadedModel,
+    topology: Topology,
+    topic_ids: Mapping[str, str],
 ) -> Restoring:
     policy = SnapshotPolicy(
         store=SnapshotStore(settings.state_dir / settings.group),
@@ -151,11 +149,19 @@ def _restoring(
         state_fingerprint=model.spec.state_fingerprint,
         interval_seconds=settings.snapshot_interval_seconds,
     )
-    return Restoring(
-        new_state=lambda _: model.transform.new_state(
+
+    def new_state(place: TopicPartition) -> FeatureState:
+        # What leaves nothing behind has a state too, which stays empty.
+        is_staged = place.topic in topology.stages
+        stage = topology.stages.index(place.topic) if is_staged else 0
+        return model.stages[stage].new_state(
             max_keys=settings.max_keys, max_events=settings.max_events
-        ),
+        )
+
+    return Restoring(
+        new_state=new_state,
         reach=reach_of(model.spec),
+        stateless=topology.stateless,
         cold_start=settings.cold_start,
         snapshots=Snapshots(policy) if settings.snapshot_interval_seconds else None,
     )

@@ -6,26 +6,17 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
-from worker import __version__
-from worker.codec import Decoder, ScoreEncoder
 from worker.commands.clients import open_bundle
 from worker.commands.lines import Line, blocks
+from worker.commands.local_stream import Answered, LocalStream
 from worker.config import Settings
 from worker.errors import ExitCode, InvalidConfig
-from worker.pipeline import (
-    BatchResult,
-    DeadLetters,
-    PartitionResult,
-    PartitionState,
-    Pipeline,
-    Stage,
-)
-from worker.records import RecordBatch, TopicPartition
 from worker.scoring import LoadedModel, Reasons, load_model
 
 HELP = "score payments from a file or standard input, without a broker"
@@ -63,12 +54,6 @@ SETTINGS = (
     "log_level",
 )
 
-#: The one partition that the lines of all files make up.
-_PLACE = TopicPartition("lines", 0)
-
-#: Beyond every offset: what is read below it is folded and not answered.
-_NEVER = 2**62
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -82,6 +67,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--history",
         metavar="FILE",
         help="JSON lines of earlier payments, folded first and not answered",
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="JSON lines of labels, each known from its label_time on, for a model "
+        "that looks at them",
     )
     parser.add_argument(
         "--model", metavar="VERSION", help="default: the version in use"
@@ -104,12 +95,15 @@ def main(args: argparse.Namespace, settings: Settings) -> int:
     """Run the command."""
     with ExitStack() as files:
         history = files.enter_context(_opened(args.history)) if args.history else None
+        labels = files.enter_context(_opened(args.labels)) if args.labels else None
         payments = files.enter_context(_opened(args.file))
         letters = sys.stderr.buffer
         if args.dead_letters:
             letters = files.enter_context(_created(args.dead_letters))
         model = load_model(open_bundle(settings, args.model))
         scoring = _Scoring(model, settings, explain=args.explain)
+        if labels is not None:
+            scoring.know(labels)
         if history is not None:
             scoring.fold(history)
         scoring.answer(payments, sys.stdout.buffer, letters)
@@ -118,82 +112,49 @@ def main(args: argparse.Namespace, settings: Settings) -> int:
 
 
 class _Scoring:
-    """The pipeline at work on lines, and what came of them."""
+    """The stages at work on lines, and what came of them."""
 
     def __init__(self, model: LoadedModel, settings: Settings, *, explain: bool):
-        threshold = settings.threshold
-        self._encoder = ScoreEncoder(
-            model.threshold if threshold is None else threshold, model.version
-        )
-        self._pipeline = _pipeline(model, self._encoder, explain=explain)
-        self._partition = PartitionState(
-            _PLACE,
-            epoch=0,
-            state=model.transform.new_state(
-                max_keys=settings.max_keys, max_events=settings.max_events
-            ),
+        override = settings.threshold
+        self._threshold = model.threshold if override is None else override
+        self._stream = LocalStream(
+            replace(model, reasons=_reasons(model, explain=explain)),
+            threshold=self._threshold,
+            max_keys=settings.max_keys,
+            max_events=settings.max_events,
         )
         self._scored = self._flagged = self._rejected = self._folded = 0
 
+    def know(self, file: BinaryIO) -> None:
+        """Take labels, which count from their times on."""
+        lines = [line.content for block in blocks(file) for line in block]
+        self._stream.add_labels(lines)
+
     def fold(self, file: BinaryIO) -> None:
         """Take lines for what they do to those after them."""
-        self._partition.live_from = _NEVER
         for lines in blocks(file):
-            self._run(lines)
+            self._stream.fold([line.content for line in lines])
             self._folded += len(lines)
-        self._partition.live_from = self._partition.next_offset
 
     def answer(self, file: BinaryIO, scores: BinaryIO, letters: BinaryIO) -> None:
         """Write the score of each line that is a payment, and name the others."""
         for lines in blocks(file):
-            part = self._run(lines).parts[_PLACE]
-            values = [o.value for o in part.outputs if o.topic == "scores"]
-            scores.writelines(b"%s\n" % value for value in values if value is not None)
+            answered = self._stream.answer([line.content for line in lines])
+            scores.writelines(b"%s\n" % value for value in answered.scores)
             scores.flush()
-            letters.writelines(_named(lines, part))
+            letters.writelines(_named(lines, answered))
             letters.flush()
-            self._scored += part.scored
-            self._flagged += part.flagged
-            self._rejected += len(part.rejected)
+            self._scored += len(answered.scores)
+            self._flagged += answered.flagged
+            self._rejected += len(answered.rejected)
 
     def summary(self) -> str:
         """Return what happened, in a line."""
         folded = f"folded {self._folded} lines, " if self._folded else ""
         return (
             f"score: {folded}scored {self._scored}, flagged {self._flagged} "
-            f"(from {self._encoder.threshold:g} on), dead letters {self._rejected}"
+            f"(from {self._threshold:g} on), dead letters {self._rejected}"
         )
-
-    def _run(self, lines: list[Line]) -> BatchResult:
-        count, first = len(lines), self._partition.next_offset
-        records = RecordBatch(
-            [_PLACE.topic] * count,
-            [_PLACE.partition] * count,
-            list(range(first, first + count)),
-            [-1] * count,
-            [None] * count,
-            [line.content for line in lines],
-        )
-        return self._pipeline.run(records, {_PLACE: self._partition})
-
-
-def _pipeline(model: LoadedModel, encoder: ScoreEncoder, *, explain: bool) -> Pipeline:
-    stage = Stage(
-        decoder=Decoder(model.spec.schema, key_is_entity=None),
-        transform=model.transform,
-        scorer=model.scorer,
-        reasons=_reasons(model, explain=explain),
-        encoder=encoder,
-        scores_topic="scores",
-        dead_letters=DeadLetters(
-            topic="dead-letters",
-            stage=model.spec.entities[0].name,
-            app_version=__version__,
-            model_version=model.version,
-            max_message_bytes=0,  # only where and why is written, nothing else
-        ),
-    )
-    return Pipeline({_PLACE.topic: stage})
 
 
 def _reasons(model: LoadedModel, *, explain: bool) -> Reasons | None:
@@ -212,14 +173,10 @@ def _reasons(model: LoadedModel, *, explain: bool) -> Reasons | None:
     return model.reasons.in_full()
 
 
-def _named(lines: list[Line], part: PartitionResult) -> Iterator[bytes]:
+def _named(lines: list[Line], answered: Answered) -> Iterator[bytes]:
     """Yield a line of JSON for each line that is no payment."""
-    for rejected in part.rejected:
-        facts = {
-            "line": lines[rejected.position].number,
-            "reason": rejected.reason,
-            "field": rejected.field,
-        }
+    for position, reason, field in answered.rejected:
+        facts = {"line": lines[position].number, "reason": reason, "field": field}
         yield msgspec.json.encode(facts) + b"\n"
 
 

@@ -162,7 +162,7 @@ class StreamAudit:
 
     def _fold(self, model: LoadedModel, scope: Scope) -> LogFold:
         return LogFold(
-            model.transform,
+            model.stages[-1],
             scope.place,
             start=scope.start,
             max_keys=self._settings.max_keys,

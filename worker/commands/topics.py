@@ -6,7 +6,7 @@ import argparse
 import shlex
 from collections.abc import Mapping, Sequence
 
-from worker.commands.clients import client_settings, current_spec
+from worker.commands.clients import client_settings, current_spec, topology_of
 from worker.config import Settings
 from worker.errors import ExitCode, InvalidConfig, StateUnusable
 from worker.features import Spec
@@ -21,18 +21,21 @@ EPILOG = """examples:
   On a cluster where somebody else creates topics, hand over the commands:
     fraud-worker topics --partitions 12 --replication-factor 3 --print
 
-All three topics get the same number of partitions, because a score goes to the
-partition of its payment. The number is final: adding partitions later moves keys
-away from their history, and the worker refuses to go on. Choose for the peak rate of
-the years to come; some 10,000 payments a second for each partition is a safe figure.
+All topics get the same number of partitions, because a score goes to the partition
+of its payment. A spec with more than one entity needs further ones: the labels', and
+one between two stages, which belongs to the group and is named after it. The number
+is final: adding partitions later moves keys away from their history, and the worker
+refuses to go on. Choose for the peak rate of the years to come; some 10,000 payments a
+second for each partition is a safe figure.
 
 Payments are kept twice as long as the longest window and the allowed lateness reach
 back, so that an outage of that length loses nothing. Topics that exist are left as
 they are; `fraud-worker check` says what is wrong with them."""
 
 SETTINGS = (
-    *("bootstrap_servers", "transactions_topic", "scores_topic"),
-    *("dead_letters_topic", "models_dir", "public_key", "log_level", "kafka"),
+    *("bootstrap_servers", "group", "transactions_topic", "labels_topic"),
+    *("scores_topic", "dead_letters_topic", "models_dir", "public_key"),
+    *("log_level", "kafka"),
 )
 
 #: Partitions of new topics unless told otherwise.
@@ -76,7 +79,7 @@ def main(args: argparse.Namespace, settings: Settings) -> int:
             print(command(settings.bootstrap_servers, plan))
         return ExitCode.OK
     with Cluster(client_settings(settings)) as cluster:
-        existing = cluster.topics(_names(settings))
+        existing = cluster.topics(topology_of(settings, spec).every)
         partitions = shared_partitions(args.partitions, existing, settings)
         for plan in plans(settings, spec, partitions, args.replication_factor):
             created = plan.name not in existing and cluster.create(plan)
@@ -92,7 +95,7 @@ def plans(
     config = {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
     return [
         TopicPlan(name, partitions, replication_factor, config)
-        for name in _names(settings)
+        for name in topology_of(settings, spec).every
     ]
 
 
@@ -111,14 +114,6 @@ def command(bootstrap_servers: str, plan: TopicPlan) -> str:
     for name, value in plan.config.items():
         words += ["--config", f"{name}={value}"]
     return shlex.join(words)
-
-
-def _names(settings: Settings) -> list[str]:
-    return [
-        settings.transactions_topic,
-        settings.scores_topic,
-        settings.dead_letters_topic,
-    ]
 
 
 def shared_partitions(

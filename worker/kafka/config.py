@@ -120,6 +120,8 @@ def producer_properties(settings: ClientSettings) -> dict[str, Any]:
         "queue.buffering.max.messages": 500_000,
         **common_properties(settings),
         "enable.idempotence": True,
+        # All workers, and Java's producers, must agree where a key belongs.
+        "partitioner": "murmur2_random",
     }
 
 

@@ -20,9 +20,13 @@ from worker.errors import BrokerFailed, CommitAborted
 from worker.kafka import questions
 from worker.kafka.config import ClientSettings, common_properties, consumer_properties
 from worker.kafka.faults import Notice, fatal_for, notice_of
-from worker.kafka.partitions import places_of, vendor_offsets, vendor_partitions
+from worker.kafka.partitions import (
+    vendor_offsets,
+    vendor_partitions,
+    with_followers,
+)
 from worker.kafka.reader import removed_until
-from worker.kafka.reading import Reading, place_of
+from worker.kafka.reading import Reading, place_of, where
 from worker.records import LogBounds, NextOffset, RecordBatch, TopicPartition
 
 _LOG = logging.getLogger(__name__)
@@ -38,6 +42,10 @@ class KafkaConsumer:
 
     Parameters
     ----------
+    topics
+        The group shares out the partitions of the first. Of the others, which have as
+        many, a worker reads those of the same numbers: shared out by themselves, all
+        partitions of one topic would gather at one worker.
     delay_seconds
         Least time from one batch to the next: records that come meanwhile share it.
 
@@ -79,13 +87,14 @@ class KafkaConsumer:
         def assign(_: Consumer, partitions: list[VendorPartition]) -> None:
             # A client that is closing answers no questions, and they would never end.
             if partitions and not self._is_closing:
-                self._assign(places_of(partitions), on_assigned)
+                self._assign(with_followers(self._topics, partitions), on_assigned)
 
         def gone(on_gone: Gone) -> Callable[[Consumer, list[VendorPartition]], None]:
-            return lambda _, places: self._let_go(places_of(places), on_gone)
+            topics = self._topics
+            return lambda _, gone: self._let_go(with_followers(topics, gone), on_gone)
 
         self._vendor.subscribe(
-            self._topics,
+            self._topics[:1],
             on_assign=assign,
             on_revoke=gone(on_revoked),
             on_lost=gone(on_lost),
@@ -154,14 +163,7 @@ class KafkaConsumer:
 
         Nothing for a partition of which it has told none yet.
         """
-        lags = {}
-        for place, position in self.positions().items():
-            _, end = self._vendor.get_watermark_offsets(
-                VendorPartition(*place), cached=True
-            )
-            if end >= 0:
-                lags[place] = max(0, end - position)
-        return lags
+        return questions.lags(self._vendor, self.positions())
 
     def dropped(self) -> Mapping[str, int]:
         """Return how many records were not ours to answer, by what was wrong."""
@@ -246,7 +248,7 @@ class KafkaConsumer:
             self._reading.mark_end(place_of(message), message.offset() or 0)
             self._refused_since = None
         else:
-            self._heed(error, _where(message))
+            self._heed(error, where(message))
         return False
 
     def _heed(self, error: KafkaError, where: str) -> None:
@@ -294,7 +296,3 @@ class KafkaConsumer:
         if returned:
             self._vendor.resume(vendor_partitions(returned))
         self._reading.end_poll()
-
-
-def _where(message: Message) -> str:
-    return f" at {message.topic()}/{message.partition()} offset {message.offset()}"

@@ -9,9 +9,12 @@ from confluent_kafka import TopicPartition as VendorPartition
 from worker.records import NextOffset, TopicPartition
 
 
-def places_of(partitions: Iterable[VendorPartition]) -> list[TopicPartition]:
-    """Return the client's partitions as ours."""
-    return [TopicPartition(p.topic, p.partition) for p in partitions]
+def with_followers(
+    topics: Iterable[str], partitions: Iterable[VendorPartition]
+) -> list[TopicPartition]:
+    """Return the partitions of those numbers, of all these topics."""
+    numbers = [partition.partition for partition in partitions]
+    return [TopicPartition(topic, number) for topic in topics for number in numbers]
 
 
 def vendor_partitions(places: Iterable[TopicPartition]) -> list[VendorPartition]:

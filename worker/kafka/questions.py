@@ -157,3 +157,15 @@ def _without_errors(answers: list[VendorPartition]) -> list[VendorPartition]:
         if answer.error is not None:
             raise KafkaException(answer.error)
     return answers
+
+
+def lags(
+    client: Consumer, positions: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, int]:
+    """Return how far positions lie before the ends that the broker last told."""
+    found = {}
+    for place, position in positions.items():
+        _, end = client.get_watermark_offsets(VendorPartition(*place), cached=True)
+        if end >= 0:
+            found[place] = max(0, end - position)
+    return found

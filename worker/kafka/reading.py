@@ -128,6 +128,11 @@ def place_of(message: Message) -> TopicPartition:
     return TopicPartition(topic, partition)
 
 
+def where(message: Message) -> str:
+    """Return where a message lies, as it ends a sentence."""
+    return f" at {message.topic()}/{message.partition()} offset {message.offset()}"
+
+
 def _to_columns(messages: list[Message]) -> RecordBatch:
     """Make each column in one pass in C: nothing else here costs as much."""
     return RecordBatch(

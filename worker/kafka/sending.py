@@ -79,10 +79,10 @@ class Sender:
         """Queue the outputs in their order."""
         # By position: keywords cost a third more for each record.
         produce: Callable[..., None] = self.vendor.produce
-        for topic, value, key, partition, headers, _ in outputs:
+        for topic, value, key, partition, headers, _, stamp in outputs:
             while True:
                 try:
-                    produce(topic, value, key, partition, None, None, 0, headers)
+                    produce(topic, value, key, partition, None, None, stamp, headers)
                     break
                 except BufferError:
                     self._make_room()

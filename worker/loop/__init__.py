@@ -1,10 +1,10 @@
 """The worker's loop; knows the broker only through its two protocols."""
 
-from worker.loop.assignment import Restoring
 from worker.loop.limits import DeadLetterLimit, Limits
 from worker.loop.phase import Phase
 from worker.loop.ports import Consumer, Producer
 from worker.loop.reporting import Report
+from worker.loop.restoring import Restoring
 from worker.loop.snapshots import SnapshotPolicy, Snapshots
 from worker.loop.stop import Stop
 from worker.loop.worker import Worker

@@ -11,19 +11,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-
-import numpy as np
 
 from worker.features import FeatureState
 from worker.loop.loading import Asked, Loading, Progress, Restore, name_of
 from worker.loop.ports import Consumer
-from worker.loop.snapshots import Snapshots, Wanted
-from worker.pipeline import BatchResult, PartitionResult, PartitionState
+from worker.loop.restoring import Restoring
+from worker.loop.snapshots import Wanted
+from worker.pipeline import BatchResult, PartitionState
 from worker.records import NextOffset, TopicPartition
 from worker.recovery import (
     CommitMetadata,
-    Reach,
     StartPlan,
     needed_since_ms,
     plan_start,
@@ -31,28 +28,6 @@ from worker.recovery import (
 from worker.snapshots import SoundSnapshot
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Restoring:
-    """What taking up a partition needs besides the broker.
-
-    Attributes
-    ----------
-    new_state
-        Makes an empty state for a partition.
-    reach
-        How far back the transform looks.
-    cold_start
-        Go on where records that the state needs are gone.
-    snapshots
-        Shorten the replay; None takes and uses none.
-    """
-
-    new_state: Callable[[TopicPartition], FeatureState]
-    reach: Reach
-    cold_start: bool = False
-    snapshots: Snapshots | None = None
 
 
 class Assignment:
@@ -83,6 +58,14 @@ class Assignment:
         self.partitions: dict[TopicPartition, PartitionState] = {}
         self.loading: dict[TopicPartition, Loading] = {}
         self.restoring: dict[TopicPartition, Restore] = {}
+
+    @property
+    def folded(self) -> Mapping[TopicPartition, PartitionState]:
+        """Those of `partitions` that have a state."""
+        stateless = self._how.stateless
+        if not stateless:
+            return self.partitions
+        return {p: s for p, s in self.partitions.items() if p.topic not in stateless}
 
     @property
     def is_begun(self) -> bool:
@@ -196,7 +179,7 @@ class Assignment:
             {
                 place: needed_since_ms(offset, place, reach)
                 for place, offset in committed.items()
-                if offset is not None
+                if offset is not None and place.topic not in self._how.stateless
             }
         )
         return {
@@ -212,7 +195,9 @@ class Assignment:
         wanted = {
             place: found
             for place, of_place in asked.items()
-            if snapshots.has_any(place) and (found := _wanted(of_place))
+            if place.topic not in self._how.stateless
+            and snapshots.has_any(place)
+            and (found := _wanted(of_place))
         }
         for place, read in zip(wanted, snapshots.read(wanted), strict=True):
             self.loading[place] = Loading(
@@ -226,6 +211,8 @@ class Assignment:
         """Own a partition from now on; return where to start reading it."""
         place = asked.place
         at = None if snapshot is None else snapshot.header.next_offset
+        if place.topic in self._how.stateless and asked.committed is not None:
+            at = asked.committed.offset
         plan = plan_start(
             place,
             asked.committed,
@@ -235,7 +222,8 @@ class Assignment:
             cold_start=self._how.cold_start,
             snapshot_offset=at,
         )
-        assert at is None or plan.replay_from == at, "a state of another offset"
+        is_whole = snapshot is None or plan.replay_from == at
+        assert is_whole, "a state of another offset"
 
         def remember(watermark_ms: int | None) -> str:
             return CommitMetadata(
@@ -269,25 +257,6 @@ def _wanted(asked: Asked) -> Wanted | None:
     if metadata is None:
         return None
     return Wanted(metadata.fold_start, range(asked.bounds.start, committed.offset + 1))
-
-
-def offset_alone(partition: PartitionState) -> PartitionResult:
-    """Return what commits a live partition again where it stands."""
-    offset = max(partition.next_offset, partition.live_from)
-    nothing = np.empty(0, np.int64)
-    return PartitionResult(
-        epoch=partition.epoch,
-        next_offset=NextOffset(offset, partition.remember(partition.watermark_ms)),
-        outputs=[],
-        replayed=0,
-        rejected=[],
-        flagged=0,
-        late=0,
-        duplicate=0,
-        incomplete=0,
-        timestamps_ms=nothing,
-        scored_timestamps_ms=nothing,
-    )
 
 
 def _facts(place: TopicPartition, plan: StartPlan) -> dict[str, object]:

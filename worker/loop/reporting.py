@@ -94,7 +94,7 @@ class Report:
             progress = assignment.progress(place, positions)
             self._metrics.set_progress(place, progress.loaded_ratio)
             self._metrics.set_restore(place, progress.offsets_left)
-        for place, partition in assignment.partitions.items():
+        for place, partition in assignment.folded.items():
             state = partition.state
             self._metrics.set_state(place, state.key_count, state.event_count)
 

@@ -10,13 +10,15 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from worker.errors import BrokerFailed, CommitAborted, CommitUnknown
-from worker.loop.assignment import Assignment, Restoring, offset_alone
+from worker.loop.assignment import Assignment
 from worker.loop.backlog import Backlog
 from worker.loop.hold import Hold
+from worker.loop.idle import offset_alone
 from worker.loop.limits import Limits
 from worker.loop.phase import Phase
 from worker.loop.ports import Consumer, Producer
 from worker.loop.reporting import Report
+from worker.loop.restoring import Restoring
 from worker.loop.standing_still import StandingStill
 from worker.loop.stop import Stop
 from worker.loop.watchdog import Watchdog
@@ -213,14 +215,14 @@ class Worker:
             assignment.partitions.keys() | assignment.loading.keys()
         )
         if self._snapshots is not None:
-            self._snapshots.step(assignment.partitions, assignment.restoring)
+            self._snapshots.step(assignment.folded, assignment.restoring)
         now = self._clock()
         if now - self._measured_at >= self._limits.measure_seconds:
             self._measured_at = now
             self._report.measure(self._consumer, assignment)
             assignment.tell_progress()
             if self._snapshots is not None:
-                self._report.measure_snapshots(self._snapshots, assignment.partitions)
+                self._report.measure_snapshots(self._snapshots, assignment.folded)
             self._commit_idle(before=now - self._limits.idle_commit_seconds)
 
     def _load(self) -> None:
@@ -280,7 +282,7 @@ class Worker:
         is_settled = not len(self._backlog) and not self._stop.is_overdue
         if self._snapshots is not None and is_settled:
             assignment = self._assignment
-            self._snapshots.take_all(assignment.partitions, assignment.restoring)
+            self._snapshots.take_all(assignment.folded, assignment.restoring)
 
     def _close(self) -> None:
         """Leave in an order in which nothing can be lost: first stop consuming."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from worker.pipeline.chain import build_stages
 from worker.pipeline.dead_letters import DeadLetters
 from worker.pipeline.partition import PartitionState, pick
 from worker.pipeline.results import BatchResult, PartitionResult, Rejected
 from worker.pipeline.stage import Stage
 from worker.pipeline.stopwatch import STEPS, Stopwatch
+from worker.pipeline.topology import TopicNames, Topology
 from worker.records import RecordBatch, TopicPartition
 
 __all__ = [
@@ -24,6 +26,9 @@ __all__ = [
     "Pipeline",
     "Rejected",
     "Stage",
+    "TopicNames",
+    "Topology",
+    "build_stages",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Advances the state of partitions by the events of a batch, and keeps what is live."""
+"""Advances the state of partitions by the records of a batch, keeps what is live."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from worker.features import FeatureRows, FeatureTransform
 from worker.pipeline.partition import PartitionState, Span, at
-from worker.records import Decoded, EventBatch, RecordBatch, TopicPartition
+from worker.pipeline.sources import DUPLICATE, INCOMPLETE, LATE, Earlier, Incoming
+from worker.records import EventBatch, LabelBatch, RecordBatch, TopicPartition
 
 Bools = NDArray[np.bool_]
 
@@ -35,16 +36,16 @@ class Part(NamedTuple):
 
     @property
     def event_count(self) -> int:
-        """How many events are scored."""
+        """How many events are answered."""
         return self.last_event - self.live_event
 
 
 @dataclass(frozen=True, slots=True)
 class LiveEvents:
-    """The m events to be scored, each partition's together, in log order.
+    """The m events to be answered, each partition's together, in log order.
 
-    `rows` (m,) are their rows in the batch, `X` (m, n_features) their features; late,
-    duplicate and incomplete are (m,) bool.
+    `rows` (m,) are their rows in the batch, `X` (m, n_columns) what is known of them;
+    late, duplicate and incomplete are (m,) bool, at this stage or at one before.
     """
 
     events: EventBatch
@@ -53,6 +54,7 @@ class LiveEvents:
     late: Bools
     duplicate: Bools
     incomplete: Bools
+    earlier: Earlier | None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -61,11 +63,11 @@ class LiveEvents:
 def fold(
     transform: FeatureTransform,
     records: RecordBatch,
-    decoded: Decoded,
+    incoming: Incoming,
     spans: Sequence[Span],
     partitions: Mapping[TopicPartition, PartitionState],
 ) -> list[Part]:
-    """Fold every event into the state of its partition, once.
+    """Fold every event and label into the state of its partition, once.
 
     Raises
     ------
@@ -73,46 +75,106 @@ def fold(
         A limit on live keys or events is reached.
     """
     parts = []
-    edges = np.searchsorted(decoded.rows, [s.first for s in spans] + [len(records)])
+    edges = np.searchsorted(incoming.rows, [s.first for s in spans] + [len(records)])
     firsts = edges.tolist()
     for span, first, last in zip(spans, firsts, firsts[1:], strict=False):
         partition = partitions[span.place]
         assert records.offsets[span.first] >= partition.next_offset, "folded before"
         features = None
-        if first < last:
-            events = _cut(decoded.events, first, last)
-            offsets = _offsets_if_needed(partition, records, span, decoded.rows, first)
-            features = transform.transform(events, partition.state, offsets=offsets)
-        partition.next_offset = records.offsets[span.last - 1] + 1
-        live = bisect_left(records.offsets, partition.live_from, span.first, span.last)
-        live_event = first if live == span.first else _first_from(decoded, live)
-        parts.append(Part(span, partition, live, first, live_event, last, features))
+        labels = _labels(incoming, span, first)
+        if first < last or labels is not None:
+            features = transform.transform(
+                _cut(incoming.events, first, last),
+                partition.state,
+                offsets=_offsets_if_needed(partition, records, span, incoming, first),
+                labels=labels,
+                given=_given(incoming, first, last),
+            )
+        parts.append(
+            _advance(partition, records, incoming, span, (first, last), features)
+        )
     return parts
 
 
+def pass_by(
+    records: RecordBatch,
+    incoming: Incoming,
+    spans: Sequence[Span],
+    partitions: Mapping[TopicPartition, PartitionState],
+) -> list[Part]:
+    """Advance partitions whose records leave nothing behind."""
+    edges = np.searchsorted(incoming.rows, [s.first for s in spans] + [len(records)])
+    firsts = edges.tolist()
+    parts = []
+    for span, first, last in zip(spans, firsts, firsts[1:], strict=False):
+        partition, events = partitions[span.place], (first, last)
+        nothing = _no_features(last - first)
+        parts.append(_advance(partition, records, incoming, span, events, nothing))
+    return parts
+
+
+def _advance(
+    partition: PartitionState,
+    records: RecordBatch,
+    incoming: Incoming,
+    span: Span,
+    events: Sequence[int],
+    features: FeatureRows | None,
+) -> Part:
+    """Note that a span has been folded, and find what of it is to be answered."""
+    first, last = events
+    partition.next_offset = records.offsets[span.last - 1] + 1
+    live = bisect_left(records.offsets, partition.live_from, span.first, span.last)
+    live_event = first if live == span.first else _first_from(incoming.rows, live)
+    return Part(span, partition, live, first, live_event, last, features)
+
+
 def live_events(
-    decoded: Decoded, parts: Sequence[Part], *, feature_count: int
+    incoming: Incoming, parts: Sequence[Part], *, column_count: int
 ) -> LiveEvents:
-    """Gather what is to be scored from all partitions."""
-    scored = [part for part in parts if part.event_count]
-    if not scored:
+    """Gather what is to be answered from all partitions."""
+    live = [part for part in parts if part.event_count]
+    if not live:
         none = np.zeros(0, np.bool_)
-        X = np.empty((0, feature_count))
-        events = _cut(decoded.events, 0, 0)
-        return LiveEvents(events, decoded.rows[:0], X, none, none, none)
-    if sum(part.event_count for part in scored) == len(decoded.rows):
-        events, rows = decoded.events, decoded.rows
-    else:
-        live = [np.arange(part.live_event, part.last_event) for part in scored]
-        index = np.concatenate(live)
-        events, rows = decoded.events.take(index), decoded.rows[index]
-    return LiveEvents(
-        events,
-        rows,
-        np.concatenate([_features(part).X[_live(part)] for part in scored]),
-        np.concatenate([_features(part).late[_live(part)] for part in scored]),
-        np.concatenate([_features(part).duplicate[_live(part)] for part in scored]),
-        np.concatenate([_incomplete(decoded, part) for part in scored]),
+        X = np.empty((0, column_count))
+        events = _cut(incoming.events, 0, 0)
+        return LiveEvents(events, incoming.rows[:0], X, none, none, none, None)
+    events, rows, earlier = incoming.events, incoming.rows, incoming.earlier
+    if sum(part.event_count for part in live) < len(rows):
+        spans = [np.arange(part.live_event, part.last_event) for part in live]
+        index = np.concatenate(spans)
+        events, rows = events.take(index), rows[index]
+        earlier = None if earlier is None else _taken(earlier, index)
+    late = np.concatenate([_features(part).late[_live(part)] for part in live])
+    repeats = [_features(part).duplicate[_live(part)] for part in live]
+    duplicate = np.concatenate(repeats)
+    incomplete = np.concatenate([_incomplete(incoming, part) for part in live])
+    if earlier is not None:
+        late |= (earlier.flags & LATE) != 0
+        duplicate |= (earlier.flags & DUPLICATE) != 0
+        incomplete |= (earlier.flags & INCOMPLETE) != 0
+    X = np.concatenate([_features(part).X[_live(part)] for part in live])
+    return LiveEvents(events, rows, X, late, duplicate, incomplete, earlier)
+
+
+def _labels(incoming: Incoming, span: Span, first_event: int) -> LabelBatch | None:
+    """Return the labels of a span, to go with its events; None without any."""
+    if incoming.labels is None or incoming.label_rows is None:
+        return None
+    edges = np.searchsorted(incoming.label_rows, [span.first, span.last])
+    first, last = edges.tolist()
+    if first == last:
+        return None
+    return incoming.labels.take(slice(first, last), event_shift=first_event)
+
+
+def _given(incoming: Incoming, first: int, last: int) -> NDArray[np.float64] | None:
+    return None if incoming.earlier is None else incoming.earlier.given[first:last]
+
+
+def _taken(earlier: Earlier, index: NDArray[np.intp]) -> Earlier:
+    return Earlier(
+        earlier.origins.take(index), earlier.flags[index], earlier.given[index]
     )
 
 
@@ -120,18 +182,24 @@ def _offsets_if_needed(
     partition: PartitionState,
     records: RecordBatch,
     span: Span,
-    rows: NDArray[np.intp],
+    incoming: Incoming,
     first: int,
 ) -> NDArray[np.int64] | None:
     """Return the offsets of a span's events while a snapshot is being caught up."""
     if records.offsets[span.first] >= partition.folded_until:
         return None
+    rows = incoming.rows
     own = rows[first : int(np.searchsorted(rows, span.last))]
     return np.array(at(records.offsets, own), np.int64)
 
 
-def _first_from(decoded: Decoded, row: int) -> int:
-    return int(np.searchsorted(decoded.rows, row))
+def _no_features(count: int) -> FeatureRows:
+    no, never = np.zeros(count, np.bool_), np.zeros(count, np.int64)
+    return FeatureRows(np.empty((count, 0)), no, no, never)
+
+
+def _first_from(rows: NDArray[np.intp], row: int) -> int:
+    return int(np.searchsorted(rows, row))
 
 
 def _cut(events: EventBatch, first: int, last: int) -> EventBatch:
@@ -153,8 +221,8 @@ def _live(part: Part) -> slice:
     return slice(part.live_event - part.first_event, None)
 
 
-def _incomplete(decoded: Decoded, part: Part) -> Bools:
+def _incomplete(incoming: Incoming, part: Part) -> Bools:
     end_ms = part.partition.incomplete_until_ms
     if end_ms is None:
         return np.zeros(part.event_count, np.bool_)
-    return decoded.events.event_time_ms[part.live_event : part.last_event] < end_ms
+    return incoming.events.event_time_ms[part.live_event : part.last_event] < end_ms

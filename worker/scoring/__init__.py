@@ -3,13 +3,20 @@
 Knows no broker and no record beyond the golden ones.
 """
 
-from worker.scoring.golden import Golden, GoldenRecord, check_golden, make_golden
+from worker.scoring.golden import (
+    Golden,
+    GoldenLabel,
+    GoldenRecord,
+    check_golden,
+    make_golden,
+)
 from worker.scoring.loading import LoadedModel, deserialise, load_model
 from worker.scoring.reasons import Reasons
 from worker.scoring.scorer import Scorer, describe
 
 __all__ = [
     "Golden",
+    "GoldenLabel",
     "GoldenRecord",
     "LoadedModel",
     "Reasons",

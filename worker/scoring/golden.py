@@ -6,15 +6,17 @@ Owns their file, and what counts as the same. Knows no model file.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.codec import Decoder
+from worker.codec.labels import label_schema, labels_of
 from worker.errors import BundleRejected
-from worker.features import FeatureTransform
+from worker.features import HistoryTransform, Spec
+from worker.records import Decoded, LabelBatch
 from worker.scoring.scorer import Scorer
 
 Floats = NDArray[np.float64]
@@ -38,6 +40,15 @@ class GoldenRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class GoldenLabel:
+    """A record of the labels topic, and how many golden records precede it."""
+
+    before: int
+    value: str
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Golden:
     """Records in log order, folded from an empty state, and what came of them.
 
@@ -47,11 +58,14 @@ class Golden:
     records: tuple[GoldenRecord, ...]
     features: tuple[tuple[str, ...], ...]
     scores: tuple[str, ...]
+    labels: tuple[GoldenLabel, ...] = ()
 
     def to_json(self) -> bytes:
         """Return the file's bytes: one line for each record, each row, the scores."""
         parts = []
-        for name in ("records", "features"):
+        for name in ("records", "labels", "features"):
+            if not getattr(self, name):
+                continue
             lines = msgspec.json.Encoder().encode_lines(list(getattr(self, name)))
             rows = b",\n".join(lines.splitlines())
             parts.append(b'"%s":[\n%s\n]' % (name.encode(), rows))
@@ -79,7 +93,10 @@ class Golden:
 
 
 def make_golden(
-    records: Sequence[GoldenRecord], transform: FeatureTransform, scorer: Scorer
+    records: Sequence[GoldenRecord],
+    spec: Spec,
+    scorer: Scorer,
+    labels: Sequence[GoldenLabel] = (),
 ) -> Golden:
     """Compute what the records must give from now on.
 
@@ -88,15 +105,16 @@ def make_golden(
     BundleRejected
         A record is not accepted by the decoder.
     """
-    X = transform_records(records, transform)
-    return Golden(
-        records=tuple(records),
+    bare = Golden(tuple(records), (), (), tuple(labels))
+    X = golden_rows(bare, spec)
+    return replace(
+        bare,
         features=tuple(tuple(map(float.hex, row)) for row in X.tolist()),
         scores=tuple(map(float.hex, scorer.score(X).tolist())),
     )
 
 
-def check_golden(golden: Golden, transform: FeatureTransform, scorer: Scorer) -> None:
+def check_golden(golden: Golden, spec: Spec, scorer: Scorer) -> None:
     """Recompute everything from the records' bytes, and compare.
 
     Raises
@@ -104,27 +122,56 @@ def check_golden(golden: Golden, transform: FeatureTransform, scorer: Scorer) ->
     BundleRejected
         At the first difference: what, in which record, expected and found.
     """
-    X = transform_records(golden.records, transform)
-    _check_features(golden, X, transform.spec.feature_names)
+    X = golden_rows(golden, spec)
+    _check_features(golden, X, spec.feature_names)
     _check_scores(golden, scorer.score(X), scorer)
 
 
-def transform_records(
-    records: Sequence[GoldenRecord], transform: FeatureTransform
-) -> Floats:
-    """Return the features of records, decoded and folded as the worker does it."""
-    decoder = Decoder(transform.spec.schema, key_is_entity=transform.stage)
-    decoded = decoder.decode(
+def golden_rows(golden: Golden, spec: Spec) -> Floats:
+    """Return the features of the records, decoded and folded as the worker does it.
+
+    Raises
+    ------
+    BundleRejected
+        A record or a label is not accepted by the decoder.
+    """
+    records = golden.records
+    decoded = Decoder(spec.schema).decode(
         [record.key.encode() for record in records],
         [record.value.encode() for record in records],
         [record.timestamp_ms for record in records],
     )
+    _refuse_rejected(decoded, "record")
+    labels = _golden_labels(golden.labels, spec)
+    return HistoryTransform(spec).transform(decoded.events, labels).X
+
+
+def _golden_labels(labels: Sequence[GoldenLabel], spec: Spec) -> dict[int, LabelBatch]:
+    """Return each stage's labels."""
+    keys = {
+        stage: entity.key
+        for stage, entity in enumerate(spec.entities)
+        if spec.stage_uses_labels(stage)
+    }
+    if not labels or not keys:
+        return {}
+    schema = label_schema(spec.schema, tuple(keys.values()))
+    decoded = Decoder(schema, key_is_entity=None).decode(
+        [None] * len(labels),
+        [label.value.encode() for label in labels],
+        [label.timestamp_ms for label in labels],
+    )
+    _refuse_rejected(decoded, "label")
+    before = np.array([label.before for label in labels], np.int64)
+    return {s: labels_of(decoded.events, key, before) for s, key in keys.items()}
+
+
+def _refuse_rejected(decoded: Decoded, what: str) -> None:
     for rejection in decoded.rejections:
         raise BundleRejected(
-            f"golden record {rejection.row} is refused as {rejection.reason}"
+            f"golden {what} {rejection.row} is refused as {rejection.reason}"
             f" (field {rejection.field}): train and publish again"
         )
-    return transform.transform(decoded.events).X
 
 
 def _check_features(golden: Golden, X: Floats, names: Sequence[str]) -> None:

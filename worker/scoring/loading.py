@@ -19,7 +19,7 @@ from worker.bundle import Manifest, VerifiedBundle
 from worker.errors import BundleRejected, InvalidConfig
 from worker.features import FeatureTransform, Spec
 from worker.scoring.explain import check_sums
-from worker.scoring.golden import Golden, check_golden, transform_records
+from worker.scoring.golden import Golden, check_golden, golden_rows
 from worker.scoring.reasons import Reasons
 from worker.scoring.scorer import Scorer
 
@@ -46,6 +46,8 @@ class LoadedModel:
 
     Attributes
     ----------
+    stages
+        A transform for each of the spec's entities.
     reasons
         None for a kind of model that is not explained.
     threshold
@@ -54,7 +56,7 @@ class LoadedModel:
 
     version: str
     spec: Spec
-    transform: FeatureTransform
+    stages: tuple[FeatureTransform, ...]
     scorer: Scorer
     reasons: Reasons | None
     threshold: float
@@ -107,18 +109,17 @@ def _load(bundle: VerifiedBundle) -> LoadedModel:
     spec = _read_spec(bundle.files["transform.toml"])
     _check_spec(spec, bundle.manifest)
     golden = Golden.from_json(bundle.files["golden.json"])
-    transform = FeatureTransform(spec)
     model = deserialise(bundle.files["model.joblib"])
     scorer = Scorer(model, feature_count=len(spec.feature_names))
-    check_golden(golden, transform, scorer)
+    check_golden(golden, spec, scorer)
     reasons = Reasons.of_model(model, spec)
     if reasons is not None:
-        X = transform_records(golden.records, transform)
+        X = golden_rows(golden, spec)
         check_sums(reasons.contributions, reasons.unit, X, scorer.score(X))
     return LoadedModel(
         version=bundle.version,
         spec=spec,
-        transform=transform,
+        stages=tuple(FeatureTransform(spec, i) for i in range(len(spec.entities))),
         scorer=scorer,
         reasons=reasons,
         threshold=bundle.manifest.threshold,

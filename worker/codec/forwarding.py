@@ -1,0 +1,282 @@
+"""Records between two stages: compact, and written and read by this program alone.
+
+An event is a block of numbers and, behind it, a MessagePack array of texts; the key of
+the record is that of the entity whose stage reads it. A label is a smaller block and
+the id of its transaction. All numbers are little-endian:
+
+========  =====================================================================
+event     1, flags (u8), partition (i32), offset (i64) and event time (i64) of the
+          transaction, its fields that are numbers (i64), the columns (f64)
+          of the stages before; id, key of the transaction, its fields that are texts
+label     2, fraud (u8), partition (i32) and offset (i64) of the label, event time
+          (i64) of its transaction, time of the label (i64); id
+========  =====================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.codec.labels import FRAUD, LABEL_TIME
+from worker.records import Column, EventBatch, EventSchema, LabelBatch, RecordBatch
+
+#: Raised by hand with every change of what is written here.
+FORWARDING_FORMAT = 1
+
+EVENT = 1
+LABEL = 2
+
+_LABEL_DTYPE = np.dtype(
+    [
+        ("kind", "u1"),
+        ("fraud", "u1"),
+        ("partition", "<i4"),
+        ("offset", "<i8"),
+        ("event_time", "<i8"),
+        ("label_time", "<i8"),
+    ]
+)
+
+_encode_texts = msgspec.msgpack.Encoder().encode
+_decode_texts = msgspec.msgpack.Decoder(list[str | None]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Where n events came from: partition (n,), offset (n,) and key of their record."""
+
+    partitions: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    keys: list[bytes]
+
+    def take(self, rows: NDArray[np.intp]) -> Origins:
+        """Return those of some events."""
+        keys = [self.keys[row] for row in rows.tolist()]
+        return Origins(self.partitions[rows], self.offsets[rows], keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """Events and labels of a batch of records, each in log order.
+
+    Attributes
+    ----------
+    rows, label_rows
+        (n,) and (m,) rows in the batch.
+    flags
+        (n,) uint8, what the stages before had to say, as they encoded it.
+    given
+        (n, k) float64, the columns of the stages before.
+    label_origins
+        Partitions and offsets (m,) of the labels' own records.
+    """
+
+    events: EventBatch
+    rows: NDArray[np.intp]
+    origins: Origins
+    flags: NDArray[np.uint8]
+    given: NDArray[np.float64]
+    labels: LabelBatch
+    label_rows: NDArray[np.intp]
+    label_origins: tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+class NotForwarded(ValueError):
+    """A record that no stage wrote; `row` is its place in the batch."""
+
+    def __init__(self, row: int):
+        super().__init__(f"record {row} of the batch is none that a stage wrote")
+        self.row = row
+
+
+class ForwardingCodec:
+    """Writes and reads what goes from one stage to the next.
+
+    Parameters
+    ----------
+    fields
+        Names of the event's fields that later stages need.
+    key
+        That of them which is the key of the records.
+    column_count
+        How many columns the stages before have computed.
+    """
+
+    def __init__(
+        self, schema: EventSchema, fields: Sequence[str], *, key: str, column_count: int
+    ):
+        is_text = {
+            f.name: f.type == "text" or f.name in schema.keys for f in schema.fields
+        }
+        self._key = key
+        self._input_key = schema.keys[0]
+        self._texts = [f for f in fields if is_text[f] and f != key]
+        self._numbers = [f for f in fields if not is_text[f]]
+        parts: list[Any] = [
+            ("kind", "u1"),
+            ("flags", "u1"),
+            ("partition", "<i4"),
+            ("offset", "<i8"),
+            ("event_time", "<i8"),
+            ("numbers", "<i8", (len(self._numbers),)),
+            ("given", "<f8", (column_count,)),
+        ]
+        self._dtype = np.dtype(parts)
+
+    def encode_events(
+        self,
+        events: EventBatch,
+        origins: Origins,
+        flags: NDArray[np.uint8],
+        given: NDArray[np.float64],
+    ) -> tuple[list[bytes], list[bytes]]:
+        """Return the keys and the values of n records."""
+        blocks = np.empty(len(events), self._dtype)
+        blocks["kind"] = EVENT
+        blocks["flags"] = flags
+        blocks["partition"] = origins.partitions
+        blocks["offset"] = origins.offsets
+        blocks["event_time"] = events.event_time_ms
+        for i, name in enumerate(self._numbers):
+            blocks["numbers"][:, i] = events.columns[name]
+        blocks["given"] = given
+        raw, size = blocks.tobytes(), self._dtype.itemsize
+        texts = zip(
+            events.transaction_ids,
+            map(bytes.decode, origins.keys),
+            *(cast("list[str | None]", events.columns[name]) for name in self._texts),
+            strict=True,
+        )
+        values = [
+            raw[at : at + size] + _encode_texts(row)
+            for at, row in zip(range(0, len(raw), size), texts, strict=True)
+        ]
+        return record_keys(events.columns[self._key]), values
+
+    def decode(self, records: RecordBatch) -> Forwarded:
+        """Read n records.
+
+        Raises
+        ------
+        NotForwarded
+            At the first one that was not written here, for this use.
+        """
+        values = [value or b"" for value in records.values]
+        kinds = np.array([value[0] if value else 0 for value in values], np.uint8)
+        rows, label_rows = (
+            np.flatnonzero(kinds == EVENT),
+            np.flatnonzero(kinds == LABEL),
+        )
+        if len(rows) + len(label_rows) < len(values):
+            raise NotForwarded(
+                int(np.flatnonzero((kinds != EVENT) & (kinds != LABEL))[0])
+            )
+        # Copies, because kernels that change nothing too are compiled for such arrays.
+        blocks = _blocks(values, rows, self._dtype)
+        texts = _texts(values, rows, self._dtype.itemsize, 2 + len(self._texts))
+        columns: dict[str, Column] = {
+            name: [row[i] for row in texts]
+            for i, name in enumerate(self._texts, start=2)
+        }
+        columns[self._key] = _decoded_keys(records.keys, rows)
+        for i, name in enumerate(self._numbers):
+            columns[name] = blocks["numbers"][:, i].copy()
+        ids, keys = [row[0] for row in texts], [row[1] for row in texts]
+        return Forwarded(
+            EventBatch(ids, blocks["event_time"].copy(), columns),
+            rows,
+            Origins(
+                blocks["partition"].astype(np.int64),
+                blocks["offset"].astype(np.int64),
+                list(map(str.encode, keys)),
+            ),
+            blocks["flags"].copy(),
+            blocks["given"].copy(),
+            _labels(records, values, rows, label_rows),
+            label_rows,
+            _label_origins(values, label_rows),
+        )
+
+
+def encode_labels(labels: EventBatch, origins: Origins) -> list[bytes]:
+    """Return the values of n records; the labels are decoded by `label_schema`."""
+    ids = labels.transaction_ids
+    blocks = np.empty(len(ids), _LABEL_DTYPE)
+    blocks["kind"] = LABEL
+    blocks["fraud"] = labels.columns[FRAUD]
+    blocks["partition"] = origins.partitions
+    blocks["offset"] = origins.offsets
+    blocks["event_time"] = labels.event_time_ms
+    blocks["label_time"] = labels.columns[LABEL_TIME]
+    raw, size = blocks.tobytes(), _LABEL_DTYPE.itemsize
+    starts = range(0, len(raw), size)
+    return [raw[at : at + size] + i.encode() for at, i in zip(starts, ids, strict=True)]
+
+
+def record_keys(column: Column) -> list[bytes]:
+    """Return a key column as the keys of records."""
+    return [str(key).encode() for key in column]
+
+
+def _labels(
+    records: RecordBatch,
+    values: list[bytes],
+    rows: NDArray[np.intp],
+    label_rows: NDArray[np.intp],
+) -> LabelBatch:
+    blocks = _blocks(values, label_rows, _LABEL_DTYPE)
+    size = _LABEL_DTYPE.itemsize
+    return LabelBatch(
+        [values[row][size:].decode() for row in label_rows.tolist()],
+        blocks["event_time"].copy(),
+        _decoded_keys(records.keys, label_rows),
+        blocks["fraud"] != 0,
+        blocks["label_time"].copy(),
+        np.searchsorted(rows, label_rows),
+        np.array([records.offsets[row] for row in label_rows.tolist()], np.int64),
+    )
+
+
+def _label_origins(
+    values: list[bytes], label_rows: NDArray[np.intp]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    blocks = _blocks(values, label_rows, _LABEL_DTYPE)
+    return blocks["partition"].astype(np.int64), blocks["offset"].astype(np.int64)
+
+
+def _blocks(
+    values: list[bytes], rows: NDArray[np.intp], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    size = dtype.itemsize
+    heads = [values[row][:size] for row in rows.tolist()]
+    for row, head in zip(rows.tolist(), heads, strict=True):
+        if len(head) < size:
+            raise NotForwarded(row)
+    return np.frombuffer(b"".join(heads), dtype)
+
+
+def _texts(
+    values: list[bytes], rows: NDArray[np.intp], size: int, count: int
+) -> list[list[Any]]:
+    found: list[list[Any]] = []
+    for row in rows.tolist():
+        try:
+            texts = _decode_texts(memoryview(values[row])[size:])
+        except msgspec.DecodeError:
+            raise NotForwarded(row) from None
+        if len(texts) != count:
+            raise NotForwarded(row)
+        found.append(texts)
+    return found
+
+
+def _decoded_keys(
+    keys: Sequence[bytes | None], rows: NDArray[np.intp]
+) -> list[str | None]:
+    return [(keys[row] or b"").decode() for row in rows.tolist()]

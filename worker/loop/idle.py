@@ -1,0 +1,27 @@
+"""Commits of partitions in which nothing happens: without any, they expire."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from worker.pipeline import PartitionResult, PartitionState
+from worker.records import NextOffset
+
+
+def offset_alone(partition: PartitionState) -> PartitionResult:
+    """Return what commits a live partition again where it stands."""
+    offset = max(partition.next_offset, partition.live_from)
+    nothing = np.empty(0, np.int64)
+    return PartitionResult(
+        epoch=partition.epoch,
+        next_offset=NextOffset(offset, partition.remember(partition.watermark_ms)),
+        outputs=[],
+        replayed=0,
+        rejected=[],
+        flagged=0,
+        late=0,
+        duplicate=0,
+        incomplete=0,
+        timestamps_ms=nothing,
+        scored_timestamps_ms=nothing,
+    )

@@ -1,0 +1,214 @@
+"""What becomes of folded events: a score each, or records for the next stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, repeat
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.codec import ScoreEncoder, origin_headers
+from worker.codec.forwarding import (
+    ForwardingCodec,
+    Origins,
+    encode_labels,
+    record_keys,
+)
+from worker.features import row_digests
+from worker.pipeline.folding import LiveEvents, Part
+from worker.pipeline.partition import at
+from worker.pipeline.sources import DUPLICATE, INCOMPLETE, LATE
+from worker.pipeline.stopwatch import Stopwatch
+from worker.records import BY_KEY, Header, Output, RecordBatch, TopicPartition
+from worker.scoring import Reasons, Scorer
+
+#: Makes an Output of the tuple of its fields in two thirds of the time.
+_output_of: Any = partial(tuple.__new__, Output)
+
+_NO_HEADERS: list[Header] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The outputs of m events, in the order of the events.
+
+    `per_event` of them belong to each. `flagged` (m,) tells which of the scores are
+    flagged; None where the outputs are no scores.
+    """
+
+    outputs: list[Output]
+    per_event: int
+    flagged: NDArray[np.bool_] | None
+
+
+class Sink(Protocol):
+    """Makes the outputs of a stage."""
+
+    def answer(
+        self,
+        records: RecordBatch,
+        parts: Sequence[Part],
+        live: LiveEvents,
+        watch: Stopwatch,
+    ) -> Answers:
+        """Return the outputs of the live events of a batch, whose parts these are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """Of the last stage: a score for each event, on its transaction's partition.
+
+    `reasons` is None where the model's scores are not explained.
+    """
+
+    scorer: Scorer
+    reasons: Reasons | None
+    encoder: ScoreEncoder
+    scores_topic: str
+    transactions_topic: str
+
+    def answer(
+        self,
+        records: RecordBatch,
+        parts: Sequence[Part],
+        live: LiveEvents,
+        watch: Stopwatch,
+    ) -> Answers:
+        """Score, and encode."""
+        scores = self.scorer.score(live.X) if len(live) else np.empty(0)
+        watch.lap("score")
+        flagged = self.encoder.flag(scores)
+        reasons = None
+        if self.reasons is not None:
+            reasons = self.reasons.of_scores(live.X, flagged)
+        values = self.encoder.encode(
+            live.events,
+            scores,
+            live.late,
+            live.duplicate,
+            live.incomplete,
+            reasons=reasons,
+        )
+        origins = origins_of(records, parts, live)
+        headers = origin_headers(
+            self.transactions_topic,
+            origins.partitions,
+            origins.offsets,
+            row_digests(live.X),
+        )
+        fields = zip(
+            repeat(self.scores_topic),
+            values,
+            origins.keys,
+            origins.partitions.tolist(),
+            [[header] for header in headers],
+            _places(parts),
+            repeat(0),
+            strict=False,
+        )
+        return Answers(list(map(_output_of, fields)), 1, flagged)
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """Of an earlier stage: each event, with what is known of it, for the next one."""
+
+    codec: ForwardingCodec
+    topic: str
+
+    def answer(
+        self,
+        records: RecordBatch,
+        parts: Sequence[Part],
+        live: LiveEvents,
+        watch: Stopwatch,  # noqa: ARG002
+    ) -> Answers:
+        """Encode."""
+        flags = LATE * live.late + DUPLICATE * live.duplicate
+        flags = flags + INCOMPLETE * live.incomplete
+        keys, values = self.codec.encode_events(
+            live.events,
+            origins_of(records, parts, live),
+            flags.astype(np.uint8),
+            live.X,
+        )
+        return Answers(
+            _forwarded(self.topic, keys, values, records, parts, live), 1, None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LabelForwarding:
+    """Each label into the log of every entity whose windows look at it.
+
+    `targets` are those entities' topics, with their key fields.
+    """
+
+    targets: Sequence[tuple[str, str]]
+
+    def answer(
+        self,
+        records: RecordBatch,
+        parts: Sequence[Part],
+        live: LiveEvents,
+        watch: Stopwatch,  # noqa: ARG002
+    ) -> Answers:
+        """Encode; labels are decoded as events."""
+        values = encode_labels(live.events, origins_of(records, parts, live))
+        columns = live.events.columns
+        outputs = [
+            _forwarded(topic, record_keys(columns[key]), values, records, parts, live)
+            for topic, key in self.targets
+        ]
+        in_order = list(chain.from_iterable(zip(*outputs, strict=True)))
+        return Answers(in_order, len(outputs), None)
+
+
+def origins_of(
+    records: RecordBatch, parts: Sequence[Part], live: LiveEvents
+) -> Origins:
+    """Return which transactions live events are, wherever they have come by."""
+    if live.earlier is not None:
+        return live.earlier.origins
+    counts = [part.event_count for part in parts]
+    partitions = np.array([part.span.place.partition for part in parts], np.int64)
+    keys: Any = list(at(records.keys, live.rows))
+    return Origins(
+        np.repeat(partitions, counts),
+        np.array(at(records.offsets, live.rows), np.int64),
+        keys,
+    )
+
+
+def _forwarded(
+    topic: str,
+    keys: list[bytes],
+    values: list[bytes],
+    records: RecordBatch,
+    parts: Sequence[Part],
+    live: LiveEvents,
+) -> list[Output]:
+    """Return records for a stage; the producer chooses the partition by the key.
+
+    They keep the timestamp, by which a topic forgets and a replay finds its start.
+    """
+    fields = zip(
+        repeat(topic),
+        values,
+        keys,
+        repeat(BY_KEY),
+        repeat(_NO_HEADERS),
+        _places(parts),
+        (max(0, ms) for ms in at(records.timestamps_ms, live.rows)),
+        strict=False,
+    )
+    return list(map(_output_of, fields))
+
+
+def _places(parts: Sequence[Part]) -> Iterable[TopicPartition]:
+    """Return for each live event the partition on which it was consumed."""
+    return chain.from_iterable(repeat(p.span.place, p.event_count) for p in parts)
