@@ -127,16 +127,6 @@ class Spec:
         names = (field.name for field in self.schema.fields)
         return tuple(name for name in names if name in needed - always)
 
-    def fields_after(self, stage: int) -> tuple[str, ...]:
-        """Names of the event's fields that stages after that one look at.
-
-        In the schema's order; without id and event time, which each event has.
-        """
-        needed = fields_after(stage, self.features, self.stages, self.entities)
-        always = {self.schema.transaction_id, self.schema.event_time}
-        names = (field.name for field in self.schema.fields)
-        return tuple(name for name in names if name in needed - always)
-
     @cached_property
     def horizon_ms(self) -> int:
         """How far back in event time a row can depend on the log.

@@ -95,23 +95,3 @@ def fields_after(
         for name in input_names(feature)
     }
     return frozenset(keys | looked_at)
-
-
-def fields_after(
-    stage: int,
-    features: Sequence[Feature],
-    stages: Mapping[str, int],
-    entities: Sequence[Entity],
-) -> frozenset[str]:
-    """Names of fields, and of features, that stages after that one look at.
-
-    Stage -1 stands for what comes before the first.
-    """
-    keys = {entity.key for entity in entities[stage + 1 :]}
-    looked_at = {
-        name
-        for feature in features
-        if stages[feature.name] > stage
-        for name in input_names(feature)
-    }
-    return frozenset(keys | looked_at)
