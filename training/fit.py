@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,11 @@ from training.split import (
     Windows,
     day_of_evaluation,
     split,
+)
+from training.vocabularies import (
+    learn_vocabularies,
+    learnt_columns,
+    without_vocabularies,
 )
 from worker.codec import published_scores
 from worker.errors import InvalidConfig
@@ -74,13 +79,33 @@ class Prepared:
 
     Attributes
     ----------
+    spec
+        As its author wrote it.
+    learnt
+        The same with the vocabularies by which X codes its categories.
     X
         (n, n_features) float64, the features of `events`.
+    learnt_in
+        Where the vocabularies were learnt; None before.
     """
 
+    spec: Spec
+    learnt: Spec
     events: EventBatch
     history: LabelledHistory
     X: Floats
+    learnt_in: Windows | None = None
+
+    def as_learnt_in(self, windows: Windows) -> Prepared:
+        """Return the data with categories coded by what a training window had."""
+        if not self.spec.unlearnt or windows == self.learnt_in:
+            return self
+        train = split(self.history, windows).train
+        learnt = learn_vocabularies(self.spec, self.events, train)
+        X = self.X.copy()
+        for place, column in learnt_columns(self.spec, learnt, self.events):
+            X[:, place] = column
+        return replace(self, learnt=learnt, X=X, learnt_in=windows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +165,9 @@ def prepare(
     start, stop = np.searchsorted(events.event_time_ms, bounds)
     rows = slice(int(start), int(stop))
     part, labelled = events.take(rows), history.take(rows)
-    X = feature_matrix(spec, part, history=labelled, progress=progress)
-    return Prepared(part, labelled, X)
+    learnt = without_vocabularies(spec)
+    X = feature_matrix(learnt, part, history=labelled, progress=progress)
+    return Prepared(spec, learnt, part, labelled, X)
 
 
 def _check(history: LabelledHistory, windows: Sequence[Windows]) -> None:
@@ -158,12 +184,15 @@ def _check(history: LabelledHistory, windows: Sequence[Windows]) -> None:
 def fit(data: Prepared, windows: Windows, plan: FitPlan) -> Evaluation:
     """Fit a model on a window, evaluate it on the next, and choose its threshold.
 
+    Vocabularies are learnt in the same window as the model.
+
     Raises
     ------
     InvalidConfig
         Where a window has no transaction or no fraud.
     """
     parts = split(data.history, windows)
+    data = data.as_learnt_in(windows)
     began = time.perf_counter()
     model = fit_model(plan.kind, data.X[parts.train], parts.train_fraud, seed=plan.seed)
     fit_seconds = time.perf_counter() - began

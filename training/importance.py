@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,13 @@ from training.fit import Evaluation, FitPlan, Prepared, fit
 from training.progress import ProgressCallback, quiet
 from training.split import split
 from worker.features import Spec
-from worker.features.declarations import CalendarFeature, EventFeature, Feature
+from worker.features.declarations import (
+    AgeFeature,
+    CalendarFeature,
+    CategoryFeature,
+    EventFeature,
+    Feature,
+)
 from worker.scoring import Scorer
 
 Floats = NDArray[np.float64]
@@ -63,7 +69,7 @@ def permutation_drops(data: Prepared, done: Evaluation, *, seed: int) -> Floats:
     genuine = rows[~fraud]
     chosen = random.permutation(len(genuine))[:GENUINE_ROWS]
     rows = np.concatenate([rows[fraud], genuine[np.sort(chosen)]])
-    X, labels = data.X[rows], data.history.fraud[rows]
+    X, labels = data.as_learnt_in(done.windows).X[rows], data.history.fraud[rows]
     weights = np.where(labels, 1.0, len(genuine) / len(chosen))
     scorer = Scorer(done.model, feature_count=X.shape[1])
 
@@ -105,9 +111,10 @@ def refits_without(
     """Yield what the same fit reaches without each group; not for the only one."""
     if len(groups) < 2:
         return
+    data = data.as_learnt_in(done.windows)
     for number, group in enumerate(groups, start=1):
         X = np.delete(data.X, group.columns, axis=1)
-        without = fit(Prepared(data.events, data.history, X), done.windows, plan)
+        without = fit(replace(data, X=X), done.windows, plan)
         yield Refit(group, without.ranking.average_precision)
         progress(number, len(groups))
 
@@ -115,6 +122,6 @@ def refits_without(
 def _group_of(feature: Feature) -> str:
     if isinstance(feature, CalendarFeature):
         return "calendar"
-    if isinstance(feature, EventFeature):
+    if isinstance(feature, EventFeature | CategoryFeature | AgeFeature):
         return feature.field
     return _WINDOW.sub("", feature.name)

@@ -83,8 +83,9 @@ def _single_features(
 ) -> Iterator[tuple[str, float]]:
     """Yield how well each feature ranks by itself, in the better direction."""
     rows = split(data.history, week.windows).test
+    X = data.as_learnt_in(week.windows).X[rows]
     fraud = data.history.fraud[rows]
-    for name, column in zip(names, data.X[rows].T, strict=True):
+    for name, column in zip(names, X.T, strict=True):
         auc = _roc_auc(fraud, np.nan_to_num(column, nan=-np.inf))
         yield name, max(auc, 1 - auc)
 

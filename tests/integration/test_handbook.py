@@ -198,9 +198,10 @@ def test_the_published_logistic_regression_is_reproduced(
     With the terminal's features as pandas computes them, our customer's features,
     split, model and figures give the published result: the protocol is right.
     """
-    ours = feature_matrix(read_spec("book"), dataset.events)
-    terminals = _terminal_features_by_pandas(payments)
-    data = Prepared(dataset.events, history, np.column_stack([ours, terminals]))
+    spec = read_spec("book")
+    ours = feature_matrix(spec, dataset.events)
+    X = np.column_stack([ours, _terminal_features_by_pandas(payments)])
+    data = Prepared(spec, spec, dataset.events, history, X)
 
     found = fit(data, windows, FitPlan(kind="logistic")).ranking
 

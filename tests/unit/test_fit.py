@@ -51,7 +51,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     """All of the small simulation, with features."""
     spec = small_spec()
     events, history = small_history(tmp_path_factory.mktemp("data"), spec)
-    return Prepared(events, history, feature_matrix(spec, events))
+    return Prepared(spec, spec, events, history, feature_matrix(spec, events))
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ NAMES = small_spec().feature_names
 def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     spec = small_spec()
     events, history = small_history(tmp_path_factory.mktemp("data"), spec)
-    return Prepared(events, history, feature_matrix(spec, events))
+    return Prepared(spec, spec, events, history, feature_matrix(spec, events))
 
 
 def evaluated(data: Prepared) -> Evaluation:
@@ -49,7 +49,7 @@ def test_a_feature_that_is_the_label_is_named(data: Prepared, sign: float) -> No
     noise = np.random.default_rng(0).normal(0, 0.05, len(X))
     X[:, 2] = sign * (data.history.fraud + noise)
     X[::500, 2] = np.nan
-    leaky = Prepared(data.events, data.history, X)
+    leaky = replace(data, X=X)
 
     first, second = leak_warnings([evaluated(leaky)], leaky, data.history, NAMES)
 

@@ -83,7 +83,7 @@ class Page(HTMLParser):
 def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     spec = small_spec()
     events, history = small_history(tmp_path_factory.mktemp("data"), spec)
-    return Prepared(events, history, feature_matrix(spec, events))
+    return Prepared(spec, spec, events, history, feature_matrix(spec, events))
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +259,7 @@ def test_shuffling_costs_what_the_model_uses_and_nothing_else(data: Prepared) ->
     X = random.normal(size=(len(fraud), 3))
     X[:, 1] += 5 * fraud
     X[:, 2] = 1.0
-    made = Prepared(data.events, data.history, X)
+    made = replace(data, X=X)
     until_ms = latest_until_ms(data.history, PLAN.lengths)
     done = fit(made, Windows.ending(until_ms, PLAN.lengths), PLAN)
 
@@ -302,7 +302,7 @@ def test_a_refit_without_a_group_is_a_fit_without_its_columns(
         for refit in refits_without(data, facts.done, PLAN, groups)
         if refit.group.name == "amount"
     )
-    rest = Prepared(data.events, data.history, data.X[:, 2:])
+    rest = replace(data, X=data.X[:, 2:])
 
     expected = fit(rest, facts.done.windows, PLAN).ranking.average_precision
 

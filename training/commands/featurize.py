@@ -20,7 +20,9 @@ _TEXT = """
 Writes transaction_id and one column for each feature of the spec, in order of event
 time, computed by the same code that the worker runs on the stream. A missing value is
 null. Rows that are no transaction by the spec are reported and left out. A spec that
-looks at labels needs --labels.
+looks at labels needs --labels. A model's vocabularies of categories are those of its
+training window: with --spec models/VERSION/transform.toml they are used here too. A
+spec that has none yet learns them from all rows.
 
 examples:
   fraud-train featurize --spec book --transactions data/transactions.parquet \\
@@ -55,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from training.commands.inputs import read_events, read_history, read_spec
     from training.featurize import write_features
     from training.progress import shown
+    from training.vocabularies import learn_vocabularies
 
     spec = read_spec(args.spec)
     history = None
@@ -62,6 +65,10 @@ def run(args: argparse.Namespace) -> int:
         events = read_events(args, spec)
     else:
         events, history, _ = read_history(args, spec)
+    if spec.unlearnt:
+        names = ", ".join(feature.name for feature in spec.unlearnt)
+        print(f"  notice: {names}: vocabulary learnt from all rows", file=sys.stderr)
+        spec = learn_vocabularies(spec, events, slice(None))
     with shown("computing features") as progress:
         write_features(args.out, spec, events, history=history, progress=progress)
     count = len(spec.feature_names)

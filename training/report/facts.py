@@ -135,6 +135,7 @@ def gather_facts(  # noqa: PLR0913 - a report is made of all this
     history
         All of it, not only what the windows see.
     """
+    data = data.as_learnt_in(done.windows)
     groups = feature_groups(spec)
     total = len(earlier) + len(groups) + 1
     weeks = []
