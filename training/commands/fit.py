@@ -89,12 +89,13 @@ def run(args: argparse.Namespace) -> int:
     windows = Windows.ending(until_ms, plan.lengths)
     earlier = earlier_windows(history, windows, plan)
     data = prepare_windows(spec, events, history, [*earlier, windows])
+    data = data.as_learnt_in(windows)
     with shown(f"fitting {plan.kind}"):
         done = fit(data, windows, plan)
     notices = feature_notices(plan.kind, spec, data.X[done.train])
     print(*(f"  notice: {each}\n" for each in notices), sep="", end="", file=sys.stderr)
     print(*fit_lines(done, one_week(history, windows)), sep="\n")
-    measure = partial(gather_facts, spec, data, done, plan, earlier=earlier)
+    measure = partial(gather_facts, data.learnt, data, done, plan, earlier=earlier)
     with shown("measuring for the report", unit="fits") as progress:
         facts = measure(history=history, labels=labels, progress=progress)
     path = _write_bundle(args, data, facts)
