@@ -26,6 +26,7 @@ from worker.bundle import (
     versions,
     write_bundle,
 )
+from worker.drift import Reference
 from worker.errors import BundleRejected, InvalidConfig
 from worker.features import Spec
 from worker.records import EventBatch
@@ -56,6 +57,7 @@ def make_bundle(  # noqa: PLR0913 - a bundle is made of all this
     metrics: Mapping[str, float],
     data_window: DataWindow,
     facts: ReportFacts | None = None,
+    reference: Reference | None = None,
     parent: str | None = None,
     private_key: Path | None = None,
 ) -> Path:
@@ -73,6 +75,8 @@ def make_bundle(  # noqa: PLR0913 - a bundle is made of all this
         What was measured; what is not finite (there were no frauds) is left out.
     facts
         With them there is a report.html, and the card has the evaluation.
+    reference
+        What live values are compared with; without it the worker counts none.
     parent
         What `rollback` goes back to; by default the version in use.
     private_key
@@ -115,6 +119,8 @@ def make_bundle(  # noqa: PLR0913 - a bundle is made of all this
         "golden.json": golden.to_json(),
         "card.md": write_card(manifest, spec, facts).encode(),
     }
+    if reference is not None:
+        files["reference.json"] = reference.to_json()
     if facts is not None:
         files["report.html"] = render_report(facts, version=version).encode()
     return write_bundle(models_dir, manifest, files, private_key=private_key)

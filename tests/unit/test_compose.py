@@ -59,7 +59,7 @@ def test_the_health_check_asks_a_path_that_is_answered() -> None:
 
     assert int(port) == IN_FORCE.health_port
     assert path in Health().routes()
-    assert "/metrics" in metrics_routes(lambda: b"")
+    assert "/metrics" in metrics_routes(lambda: b"", lambda: b"")
 
 
 @pytest.mark.parametrize(

@@ -163,10 +163,11 @@ def test_probes_are_served_as_json() -> None:
 
 
 def test_metrics_are_served_as_prometheus_text() -> None:
-    with serving(metrics_routes(lambda: b"up 1\n")) as port:
+    with serving(metrics_routes(lambda: b"up 1\n", lambda: b"ref 1\n")) as port:
         status, kind, body = ask(port, "/metrics?name=up")
+        _, _, reference = ask(port, "/metrics/reference")
 
-    assert (status, body) == (200, b"up 1\n")
+    assert (status, body, reference) == (200, b"up 1\n", b"ref 1\n")
     assert kind == "text/plain; version=0.0.4; charset=utf-8"
 
 

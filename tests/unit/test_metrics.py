@@ -6,14 +6,18 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from tests.reference_builders import reference_of
+from worker.drift import BinCounter
 from worker.metrics import (
     CATALOGUE,
+    REFERENCE_CATALOGUE,
     AbortReason,
     ModelFacts,
     Rebalance,
@@ -21,6 +25,7 @@ from worker.metrics import (
     catalogue,
     exposition,
     metrics_table,
+    reference_exposition,
 )
 from worker.metrics.recording import DECISIONS, PARTITION_GAUGES, STAGES
 from worker.pipeline import BatchResult, PartitionResult, Rejected
@@ -125,7 +130,7 @@ def test_no_series_tells_when_it_was_created() -> None:
 
 
 def test_names_and_labels_are_those_of_the_catalogue() -> None:
-    metrics = new_metrics()
+    metrics = drifting_metrics()
     metrics.rebalanced(Rebalance.ASSIGNED, [PLACE])
     measure(metrics, PLACE)
 
@@ -144,7 +149,7 @@ def test_the_table_has_a_line_for_each_metric() -> None:
     lines = metrics_table().splitlines()[2:]
 
     names = [line.split("`")[1] for line in lines]
-    assert names == [metric.name for metric in CATALOGUE]
+    assert names == [metric.name for metric in CATALOGUE + REFERENCE_CATALOGUE]
 
 
 def measure(metrics: WorkerMetrics, place: TopicPartition) -> None:
@@ -249,14 +254,14 @@ def test_promtool_has_nothing_to_say() -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is missing; it comes with Prometheus")
-    metrics = new_metrics()
+    metrics = drifting_metrics()
     metrics.rebalanced(Rebalance.ASSIGNED, [PLACE])
     measure(metrics, PLACE)
     commit(metrics, result_of([1], [Reason.EMPTY]))
 
     checked = subprocess.run(
         [promtool, "check", "metrics"],
-        input=exposition(metrics)(),
+        input=exposition(metrics)() + reference_exposition(metrics)(),
         capture_output=True,
         check=False,
         timeout=60,
@@ -264,3 +269,105 @@ def test_promtool_has_nothing_to_say() -> None:
 
     assert (checked.stdout + checked.stderr).decode() == ""
     assert checked.returncode == 0
+
+
+# Drift
+
+#: Series of a worker on either path at most, with 30 features and 8 partitions.
+SERIES_BUDGET = 900
+
+NAMES = tuple(f"feature_{number}" for number in range(30))
+
+
+def drifting_metrics() -> WorkerMetrics:
+    model = replace(MODEL, reference=reference_of(NAMES), reference_sha256="c" * 64)
+    return WorkerMetrics(model, app_version="0.1.0", topics=["transactions"])
+
+
+def reference_samples(metrics: WorkerMetrics) -> list[Sample]:
+    text = reference_exposition(metrics)().decode()
+    return [s for f in text_string_to_metric_families(text) for s in f.samples]
+
+
+def test_every_bin_begins_at_0() -> None:
+    found = {
+        (sample.labels["feature"], sample.labels["bin"]): sample.value
+        for sample in samples_of(drifting_metrics())
+        if sample.name == "fraud_feature_values_total"
+    }
+
+    expected = {
+        (name, slot)
+        for name, baseline in reference_of(NAMES).baselines
+        for slot in baseline.slots
+    }
+    assert found == dict.fromkeys(expected, 0)
+
+
+def test_committed_bins_are_added_up() -> None:
+    metrics = drifting_metrics()
+    counter = BinCounter(reference_of(NAMES))
+    X = np.full((2, len(NAMES)), 10.0)
+    X[0, 0] = np.nan
+    bins = counter.count(X, np.array([0.25, 0.75]), np.array([False, True]))
+    result = result_of([99_000, 99_900], [])
+    result = BatchResult(
+        {PLACE: replace(result.parts[PLACE], bins=bins)}, result.stage_seconds
+    )
+
+    commit(metrics, result)
+    commit(metrics, result)
+
+    found = {
+        (sample.labels["feature"], sample.labels["bin"]): sample.value
+        for sample in samples_of(metrics)
+        if sample.name == "fraud_feature_values_total"
+    }
+    assert sum(found.values()) == 2 * 2 * (len(NAMES) + 1)
+    assert found["feature_0", "missing"] == 2
+    assert found["feature_1", "missing"] == 0
+    sums = [
+        metrics.store.value(catalogue.SCORE_PROBABILITY, MODEL.version, decision)
+        for decision in DECISIONS
+    ]
+    assert sums == [1.5, 0.5]
+
+
+def test_the_series_of_a_worker_stay_within_their_budget() -> None:
+    metrics = drifting_metrics()
+    places = [TopicPartition("transactions", number) for number in range(8)]
+    metrics.rebalanced(Rebalance.ASSIGNED, places)
+    for place in places:
+        measure(metrics, place)
+
+    assert len(list(samples_of(metrics))) <= SERIES_BUDGET
+    assert len(reference_samples(metrics)) <= SERIES_BUDGET
+
+
+def test_the_reference_is_told_on_a_path_of_its_own() -> None:
+    metrics = drifting_metrics()
+
+    found = reference_samples(metrics)
+
+    assert {sample.name for sample in found} == {m.name for m in REFERENCE_CATALOGUE}
+    names = {metric.name for metric in CATALOGUE}
+    assert not {sample.name for sample in samples_of(metrics)} & {
+        metric.name for metric in REFERENCE_CATALOGUE
+    }
+    assert not {sample.name for sample in found} & names
+    for feature, baseline in reference_of(NAMES).baselines:
+        ratios = {
+            sample.labels["bin"]: sample.value
+            for sample in found
+            if sample.name == "fraud_feature_reference_ratio"
+            and sample.labels["feature"] == feature
+        }
+        expected = zip(baseline.slots, baseline.ratios.tolist(), strict=True)
+        assert ratios == dict(expected)
+
+
+def test_a_bundle_without_reference_exposes_none() -> None:
+    metrics = new_metrics()
+
+    assert reference_samples(metrics) == []
+    assert "fraud_feature_values_total" not in {s.name for s in samples_of(metrics)}

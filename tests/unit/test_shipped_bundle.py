@@ -17,6 +17,14 @@ def test_the_shipped_bundle_reproduces_its_golden_events() -> None:
     assert 0 < model.threshold < 1
 
 
+def test_the_shipped_bundle_says_what_live_values_are_compared_with() -> None:
+    model = load_model(read_bundle(MODELS))
+
+    assert model.reference is not None
+    assert tuple(model.reference.features) == model.spec.feature_names
+    assert 0 < model.reference.flag_ratio < 0.05
+
+
 def test_everything_that_ships_in_models_is_small() -> None:
     sizes = [path.stat().st_size for path in MODELS.rglob("*") if path.is_file()]
 

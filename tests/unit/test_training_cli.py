@@ -169,6 +169,10 @@ def test_fit_reports_evaluates_and_writes_a_bundle(
     assert f"{figures['average_precision']:.3f}" in out
     assert f"{figures['alerts_per_day']:.1f} alerts a day" in out
     assert 0 < figures["alerts_per_day"] <= 5
+    assert model.reference is not None
+    evaluated = model.reference.score.rows
+    daily = model.reference.flag_ratio * evaluated / 7
+    assert daily == pytest.approx(figures["alerts_per_day"])
 
 
 def test_the_same_fit_makes_the_same_bundle(files: Files) -> None:
@@ -178,6 +182,7 @@ def test_the_same_fit_makes_the_same_bundle(files: Files) -> None:
     one, two = (read_bundle(files.models, name).files for name in ("one", "two"))
     assert one["model.joblib"] == two["model.joblib"]
     assert one["golden.json"] == two["golden.json"]
+    assert one["reference.json"] == two["reference.json"]
 
 
 @pytest.mark.parametrize("kind", MODEL_KINDS)

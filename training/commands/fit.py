@@ -110,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
 def _write_bundle(args: argparse.Namespace, data: Prepared, facts: ReportFacts) -> Path:
     from training.progress import shown
     from training.publish import make_bundle
+    from training.reference import measure_reference
     from worker.bundle import DataWindow
 
     args.out.mkdir(parents=True, exist_ok=True)
@@ -131,6 +132,7 @@ def _write_bundle(args: argparse.Namespace, data: Prepared, facts: ReportFacts) 
                 frauds=done.train_frauds,
             ),
             facts=facts,
+            reference=measure_reference(facts.spec, data, done, facts.scores),
         )
 
 

@@ -89,9 +89,16 @@ class Table:
     def number(self, name: str) -> float:
         """Take a finite number; true is none."""
         value = self._take(name)
-        if type(value) is int or (type(value) is float and math.isfinite(value)):
+        if isinstance(value, int | float) and _is_finite(value):
             return float(value)
         return self._wrong(name, "a number", 0.0)
+
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """Take a list of finite numbers."""
+        value = self._take(name)
+        if isinstance(value, list) and all(map(_is_finite, value)):
+            return tuple(value)
+        return self._wrong(name, "a list of numbers", ())
 
     def table(self, name: str) -> Table:
         """Take an object."""
@@ -112,3 +119,8 @@ class Table:
 
     def _at(self, name: str) -> str:
         return f"{self._place}.{name}" if self._place else name
+
+
+def _is_finite(value: object) -> bool:
+    is_float = type(value) is float and math.isfinite(value)
+    return is_float or type(value) is int

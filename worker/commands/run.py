@@ -17,6 +17,7 @@ from worker.bundle import VerifiedBundle
 from worker.commands.clients import open_bundle, reach_of, topology_of
 from worker.commands.connecting import connect
 from worker.config import Settings
+from worker.drift import Reference
 from worker.errors import ExitCode, Fenced
 from worker.features import FeatureState
 from worker.health import Endpoint, Health, metrics_routes
@@ -30,7 +31,12 @@ from worker.loop import (
     Stop,
     Worker,
 )
-from worker.metrics import ModelFacts, WorkerMetrics, exposition
+from worker.metrics import (
+    ModelFacts,
+    WorkerMetrics,
+    exposition,
+    reference_exposition,
+)
 from worker.pipeline import Pipeline, Topology, build_stages
 from worker.records import TopicPartition
 from worker.scoring import LoadedModel, load_model
@@ -101,7 +107,9 @@ def _run(settings: Settings, stop: Stop, closing: ExitStack) -> None:
     health.model_ready()
     topology = topology_of(settings, model.spec)
     metrics = WorkerMetrics(
-        _facts_of(bundle), app_version=__version__, topics=topology.consumed
+        _facts_of(bundle, model.reference),
+        app_version=__version__,
+        topics=topology.consumed,
     )
     served = _serve_metrics(settings, metrics, closing)
     worker = Worker(
@@ -177,13 +185,17 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _facts_of(bundle: VerifiedBundle) -> ModelFacts:
+def _facts_of(bundle: VerifiedBundle, reference: Reference | None) -> ModelFacts:
     files = bundle.manifest.files
+    if reference is None:
+        _LOG.warning("no_reference", extra={"model": bundle.version})
     return ModelFacts(
         version=bundle.version,
         model_sha256=files["model.joblib"].sha256,
         transform_sha256=files["transform.toml"].sha256,
         trained_until=bundle.manifest.data_window.last_ms / 1000,
+        reference_sha256="" if reference is None else files["reference.json"].sha256,
+        reference=reference,
     )
 
 
@@ -210,7 +222,7 @@ def _serve_metrics(
     endpoint = Endpoint(
         settings.metrics_address,
         settings.metrics_port,
-        metrics_routes(exposition(metrics)),
+        metrics_routes(exposition(metrics), reference_exposition(metrics)),
         setting="FRAUD_METRICS_PORT",
     )
     closing.callback(endpoint.close)

@@ -41,9 +41,18 @@ Routes = Mapping[str, Callable[[], Answer]]
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def metrics_routes(exposition: Callable[[], bytes]) -> Routes:
-    """Return the one path of the metrics, given what makes their text."""
-    return {"/metrics": lambda: Answer(HTTPStatus.OK, _METRICS_TYPE, exposition())}
+def metrics_routes(
+    exposition: Callable[[], bytes], reference: Callable[[], bytes]
+) -> Routes:
+    """Return the paths of the metrics, given what makes their texts."""
+    return {
+        "/metrics": lambda: _metrics(exposition()),
+        "/metrics/reference": lambda: _metrics(reference()),
+    }
+
+
+def _metrics(text: bytes) -> Answer:
+    return Answer(HTTPStatus.OK, _METRICS_TYPE, text)
 
 
 class Endpoint:

@@ -4,18 +4,25 @@ Knows no broker and no pipeline: it is told what happened. The catalogue is the 
 place where a metric is declared.
 """
 
-from worker.metrics.catalogue import CATALOGUE, Metric, metrics_table
+from worker.metrics.catalogue import (
+    CATALOGUE,
+    REFERENCE_CATALOGUE,
+    Metric,
+    metrics_table,
+)
+from worker.metrics.facts import ModelFacts
 from worker.metrics.recording import (
     AbortReason,
-    ModelFacts,
     Rebalance,
     WorkerMetrics,
     exposition,
+    reference_exposition,
 )
 from worker.metrics.store import MetricStore
 
 __all__ = [
     "CATALOGUE",
+    "REFERENCE_CATALOGUE",
     "AbortReason",
     "Metric",
     "MetricStore",
@@ -24,4 +31,5 @@ __all__ = [
     "WorkerMetrics",
     "exposition",
     "metrics_table",
+    "reference_exposition",
 ]

@@ -87,6 +87,19 @@ EVENTS_DUPLICATE = _counter(
 EVENTS_INCOMPLETE = _counter(
     "events_incomplete", "Scores that may lack history after a cold start."
 )
+FEATURE_VALUES = _counter(
+    "feature_values",
+    "Values of scored events by the bins of the model's reference; the feature "
+    "(score) stands for the published score.",
+    *("model_version", "feature", "bin"),
+    unit="values",
+)
+SCORE_PROBABILITY = _counter(
+    "score_probability_sum",
+    "Sum of the published scores: the frauds that the model expects.",
+    *("model_version", "decision"),
+    unit="probability",
+)
 EVENT_TO_SCORE = _histogram(
     "event_to_score_seconds",
     "From the record's timestamp to the return of the commit of its score.",
@@ -197,7 +210,7 @@ BUILD_INFO = _gauge(
 MODEL_INFO = _gauge(
     "model_info",
     "The model in use and what its bundle is made of; always 1.",
-    *("model_version", "model_sha256", "transform_sha256"),
+    *("model_version", "model_sha256", "transform_sha256", "reference_sha256"),
 )
 MODEL_TRAINED = _gauge(
     "model_trained_timestamp_seconds",
@@ -208,11 +221,47 @@ MODEL_TRAINED = _gauge(
 
 CATALOGUE = tuple(_DECLARED)
 
+_DECLARED.clear()
+
+REFERENCE_RATIO = _gauge(
+    "feature_reference_ratio",
+    "Share of the values in a bin in training, half a value added to each bin.",
+    *("model_version", "feature", "bin"),
+    unit="ratio",
+)
+REFERENCE_ROWS = _gauge(
+    "feature_reference_rows",
+    "Values behind the shares of a feature.",
+    *("model_version", "feature"),
+    unit="values",
+)
+REFERENCE_DESIGN_EFFECT = _gauge(
+    "feature_reference_design_effect",
+    "Mean PSI of undrifted windows, over that of as many independent values.",
+    *("model_version", "feature", "window"),
+    unit="ratio",
+)
+REFERENCE_MIN_WINDOW = _gauge(
+    "feature_reference_min_window_seconds",
+    "Shortest window over which undrifted values look undrifted; +Inf for none.",
+    *("model_version", "feature"),
+    unit="seconds",
+)
+FORECAST_FLAG = _gauge(
+    "forecast_flag_ratio",
+    "Share of the payments that was flagged in the evaluation.",
+    "model_version",
+    unit="ratio",
+)
+
+#: What does not change while a worker runs; on a path that can be scraped slowly.
+REFERENCE_CATALOGUE = tuple(_DECLARED)
+
 
 def metrics_table() -> str:
-    """Return the table of all metrics in Markdown."""
+    """Return the table of all metrics in Markdown, those of the reference last."""
     lines = ["| metric | type | labels | unit | meaning |", "|---|---|---|---|---|"]
-    for metric in CATALOGUE:
+    for metric in CATALOGUE + REFERENCE_CATALOGUE:
         labels = ", ".join(f"`{label}`" for label in metric.labels)
         lines.append(
             f"| `{metric.name}` | {metric.type} | {labels} | {metric.unit} "

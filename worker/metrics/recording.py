@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
 from importlib.metadata import version
 from platform import python_version
 from time import monotonic
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +17,10 @@ from prometheus_client import (
     generate_latest,
 )
 
+from worker.drift import BinCounter
 from worker.metrics import catalogue as names
+from worker.metrics.facts import Batch, ModelFacts, Part
+from worker.metrics.reference import describe_reference
 from worker.metrics.store import MetricStore
 from worker.records import Reason, TopicPartition
 
@@ -56,16 +57,6 @@ class Rebalance(enum.StrEnum):
     LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
-    """The model in use; `trained_until` in seconds since 1970."""
-
-    version: str
-    model_sha256: str
-    transform_sha256: str
-    trained_until: float
-
-
 class WorkerMetrics:
     """What the worker tells about itself; every closed series exists from the start.
 
@@ -88,6 +79,7 @@ class WorkerMetrics:
         self._partitions: set[TopicPartition] = set()
         self._polled_at: float | None = None
         self.is_in_batch = False
+        self.reference = MetricStore(names.REFERENCE_CATALOGUE)
         self._create(topics)
         self._describe(model, app_version)
 
@@ -109,7 +101,7 @@ class WorkerMetrics:
 
     def committed(
         self,
-        batch: _Batch,
+        batch: Batch,
         *,
         polled_at: float,
         committed_at: float,
@@ -206,10 +198,19 @@ class WorkerMetrics:
             names.MODEL_INFO,
             1,
             *(model.version, model.model_sha256, model.transform_sha256),
+            model.reference_sha256,
         )
         self.store.set(names.MODEL_TRAINED, model.trained_until, model.version)
+        if model.reference is not None:
+            describe_reference(self.reference, model.reference, model.version)
+            cells = BinCounter(model.reference).labels
+            self.store.create_row(
+                names.FEATURE_VALUES, [(model.version, *cell) for cell in cells]
+            )
+            for decision in DECISIONS:
+                self.store.create(names.SCORE_PROBABILITY, model.version, decision)
 
-    def _count(self, topic: str, part: _Part) -> None:
+    def _count(self, topic: str, part: Part) -> None:
         add = self.store.add
         scored = len(part.scored_timestamps_ms)
         add(names.EVENTS_CONSUMED, len(part.timestamps_ms), topic)
@@ -221,9 +222,14 @@ class WorkerMetrics:
         add(names.EVENTS_INCOMPLETE, part.incomplete)
         for rejected in part.rejected:
             add(names.DLQ_EVENTS, 1, rejected.reason)
+        if part.bins is not None:
+            self.store.add_row(names.FEATURE_VALUES, part.bins.cells)
+            sums = part.bins.flagged_score_sum, part.bins.passed_score_sum
+            for decision, total in zip(DECISIONS, sums, strict=True):
+                add(names.SCORE_PROBABILITY, total, self._model_version, decision)
 
     def _measure(
-        self, parts: Sequence[_Part], polled_at: float, committed_at: float
+        self, parts: Sequence[Part], polled_at: float, committed_at: float
     ) -> None:
         store = self.store
         answered = np.concatenate([part.timestamps_ms for part in parts])
@@ -246,6 +252,13 @@ def exposition(metrics: WorkerMetrics) -> Callable[[], bytes]:
     return lambda: generate_latest(registry)
 
 
+def reference_exposition(metrics: WorkerMetrics) -> Callable[[], bytes]:
+    """Return what makes the text of the reference: what live values are held to."""
+    registry = CollectorRegistry()
+    registry.register(metrics.reference)
+    return lambda: generate_latest(registry)
+
+
 def _labels(place: TopicPartition) -> tuple[str, str]:
     return place.topic, str(place.partition)
 
@@ -255,36 +268,3 @@ def _seconds_since(timestamps_ms: NDArray[np.int64], now: float) -> NDArray[np.f
     known = timestamps_ms[timestamps_ms >= 0]
     ages: NDArray[np.float64] = np.maximum(now - known / 1000, 0.0)
     return ages
-
-
-class _Rejected(Protocol):
-    @property
-    def reason(self) -> Reason: ...
-
-
-class _Part(Protocol):
-    """The part of a batch that came from one partition: counts and timestamps."""
-
-    @property
-    def replayed(self) -> int: ...
-    @property
-    def rejected(self) -> Sequence[_Rejected]: ...
-    @property
-    def flagged(self) -> int: ...
-    @property
-    def late(self) -> int: ...
-    @property
-    def duplicate(self) -> int: ...
-    @property
-    def incomplete(self) -> int: ...
-    @property
-    def timestamps_ms(self) -> NDArray[np.int64]: ...
-    @property
-    def scored_timestamps_ms(self) -> NDArray[np.int64]: ...
-
-
-class _Batch(Protocol):
-    @property
-    def parts(self) -> Mapping[TopicPartition, _Part]: ...
-    @property
-    def stage_seconds(self) -> Mapping[str, float]: ...

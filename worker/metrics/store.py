@@ -46,6 +46,7 @@ class MetricStore(Collector):
     def __init__(self, catalogue: Iterable[Metric]):
         self.lock = threading.Lock()
         self._values: dict[Metric, dict[Labels, float]] = {}
+        self._rows: dict[Metric, tuple[list[Labels], NDArray[np.float64]]] = {}
         self._distributions: dict[Metric, dict[Labels, _Distribution]] = {}
         self._edges: dict[Metric, NDArray[np.float64]] = {}
         for metric in catalogue:
@@ -63,6 +64,15 @@ class MetricStore(Collector):
             self._distributions[metric].setdefault(labels, _Distribution(counts))
         else:
             self._values[metric].setdefault(labels, 0.0)
+
+    def create_row(self, metric: Metric, labels: Iterable[Labels]) -> None:
+        """Let n series of a counter begin at 0 that are always increased together."""
+        names = list(labels)
+        self._rows[metric] = names, np.zeros(len(names))
+
+    def add_row(self, metric: Metric, amounts: NDArray[np.int64]) -> None:
+        """Increase the series of a row by (n,) amounts, at the price of one."""
+        self._rows[metric][1][:] += amounts
 
     def add(self, metric: Metric, amount: float, *labels: str) -> None:
         """Increase a counter; its series must have been created."""
@@ -100,6 +110,8 @@ class MetricStore(Collector):
         """Yield all families as they were at one moment between two batches."""
         with self.lock:
             values = {metric: dict(of) for metric, of in self._values.items()}
+            for metric, (labels, row) in self._rows.items():
+                values[metric] = dict(zip(labels, row.tolist(), strict=True))
             distributions = {
                 metric: {labels: series.copy() for labels, series in of.items()}
                 for metric, of in self._distributions.items()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from worker.codec import Decoder, ScoreEncoder
 from worker.codec.forwarding import ForwardingCodec
 from worker.codec.labels import label_schema
+from worker.drift import BinCounter
 from worker.features import Spec
 from worker.pipeline.dead_letters import DeadLetters
 from worker.pipeline.sinks import Forwarding, LabelForwarding, Scoring, Sink
@@ -75,6 +76,7 @@ def _sink(
         encoder,
         scores_topic=topology.scores,
         transactions_topic=topology.transactions,
+        counter=None if model.reference is None else BinCounter(model.reference),
     )
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.drift import BinCounts
 from worker.records import NextOffset, Output, Reason, TopicPartition
 
 
@@ -47,6 +48,8 @@ class PartitionResult:
     timestamps_ms, scored_timestamps_ms
         (n,) int64: those of the records that are answered, and of those among them
         that are scored; -1 where a record has none.
+    bins
+        How the features and scores lie; None where the bundle has no reference.
     """
 
     epoch: int
@@ -60,6 +63,7 @@ class PartitionResult:
     incomplete: int
     timestamps_ms: NDArray[np.int64]
     scored_timestamps_ms: NDArray[np.int64]
+    bins: BinCounts | None = None
 
     @property
     def consumed(self) -> int:

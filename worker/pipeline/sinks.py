@@ -18,7 +18,9 @@ from worker.codec.forwarding import (
     encode_labels,
     record_keys,
 )
+from worker.drift import BinCounter, BinCounts
 from worker.features import row_digests
+from worker.pipeline.binning import count_bins
 from worker.pipeline.folding import LiveEvents, Part
 from worker.pipeline.partition import at
 from worker.pipeline.sources import DUPLICATE, INCOMPLETE, LATE
@@ -37,12 +39,14 @@ class Answers:
     """The outputs of m events, in the order of the events.
 
     `per_event` of them belong to each. `flagged` (m,) tells which of the scores are
-    flagged; None where the outputs are no scores.
+    flagged; None where the outputs are no scores. `bins` has one for each part of the
+    batch, or is empty where nothing is counted.
     """
 
     outputs: list[Output]
     per_event: int
     flagged: NDArray[np.bool_] | None
+    bins: Sequence[BinCounts] = ()
 
 
 class Sink(Protocol):
@@ -62,7 +66,8 @@ class Sink(Protocol):
 class Scoring:
     """Of the last stage: a score for each event, on its transaction's partition.
 
-    `reasons` is None where the model's scores are not explained.
+    `reasons` is None where the model's scores are not explained, `counter` where the
+    model has no reference to count by.
     """
 
     scorer: Scorer
@@ -70,6 +75,7 @@ class Scoring:
     encoder: ScoreEncoder
     scores_topic: str
     transactions_topic: str
+    counter: BinCounter | None = None
 
     def answer(
         self,
@@ -110,7 +116,8 @@ class Scoring:
             repeat(0),
             strict=False,
         )
-        return Answers(list(map(_output_of, fields)), 1, flagged)
+        bins = count_bins(self.counter, parts, live.X, scores, flagged)
+        return Answers(list(map(_output_of, fields)), 1, flagged, bins)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from operator import attrgetter
 
 import numpy as np
@@ -74,7 +75,7 @@ class Stage:
     ) -> Iterator[tuple[TopicPartition, PartitionResult]]:
         stamps = np.fromiter(records.timestamps_ms, np.int64, len(records))
         first = 0
-        for part in parts:
+        for part, bins in zip_longest(parts, answers.bins):
             own = slice(first, first + part.event_count)
             first = own.stop
             rejections = _live_rejections(incoming, part)
@@ -99,6 +100,7 @@ class Stage:
                     incomplete=int(np.count_nonzero(live.incomplete[scored])),
                     timestamps_ms=stamps[part.live_row : part.span.last],
                     scored_timestamps_ms=stamps[live.rows[scored]],
+                    bins=bins,
                 ),
             )
 

@@ -16,6 +16,7 @@ from typing import Any
 import joblib
 
 from worker.bundle import Manifest, VerifiedBundle
+from worker.drift import Reference
 from worker.errors import BundleRejected, InvalidConfig
 from worker.features import FeatureTransform, Spec
 from worker.scoring.explain import check_sums
@@ -52,6 +53,8 @@ class LoadedModel:
         None for a kind of model that is not explained.
     threshold
         Payments whose published score reaches it are flagged.
+    reference
+        What live values are compared with; None in bundles from before there was one.
     """
 
     version: str
@@ -61,12 +64,14 @@ class LoadedModel:
     reasons: Reasons | None
     threshold: float
     manifest: Manifest
+    reference: Reference | None = None
 
 
 def load_model(bundle: VerifiedBundle) -> LoadedModel:
     """Load the model of a bundle; call it on the thread that will score.
 
-    1. the spec is read; its fingerprints and features are those of the manifest
+    1. the spec is read; its fingerprints and features are those of the manifest, and
+       of the reference if there is one
     2. the model is deserialised from the bytes that were verified
     3. the model can do what scoring needs
     4. the golden events give the published features and scores
@@ -109,6 +114,7 @@ def _load(bundle: VerifiedBundle) -> LoadedModel:
     spec = _read_spec(bundle.files["transform.toml"])
     _check_spec(spec, bundle.manifest)
     golden = Golden.from_json(bundle.files["golden.json"])
+    reference = _read_reference(bundle.files.get("reference.json"), spec)
     model = deserialise(bundle.files["model.joblib"])
     scorer = Scorer(model, feature_count=len(spec.feature_names))
     check_golden(golden, spec, scorer)
@@ -124,6 +130,7 @@ def _load(bundle: VerifiedBundle) -> LoadedModel:
         reasons=reasons,
         threshold=bundle.manifest.threshold,
         manifest=bundle.manifest,
+        reference=reference,
     )
 
 
@@ -132,6 +139,10 @@ def _read_spec(raw: bytes) -> Spec:
         return Spec.from_toml(raw.decode())
     except (InvalidConfig, UnicodeDecodeError) as error:
         raise BundleRejected(f"transform.toml is not usable: {error}") from None
+
+
+def _read_reference(raw: bytes | None, spec: Spec) -> Reference | None:
+    return None if raw is None else Reference.from_json(raw, spec.feature_names)
 
 
 def _check_spec(spec: Spec, manifest: Manifest) -> None:

@@ -1,0 +1,85 @@
+"""Counts the values of a batch by the bins of the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.drift.kernels import count_cells
+from worker.drift.reference import Baseline, Reference
+
+
+class BinCounts(NamedTuple):
+    """What some scored events add to the counters.
+
+    `cells` (n_cells,) int64 in the order of `BinCounter.labels`; the sums are those of
+    the published scores.
+    """
+
+    cells: NDArray[np.int64]
+    flagged_score_sum: float
+    passed_score_sum: float
+
+
+class BinCounter:
+    """Counts by the bins of one reference; the kernel is compiled here.
+
+    Attributes
+    ----------
+    labels
+        Of each cell: the feature, or what stands for the score, and the slot.
+    """
+
+    def __init__(self, reference: Reference):
+        self.labels = [
+            (name, slot)
+            for name, baseline in reference.baselines
+            for slot in baseline.slots
+        ]
+        self._features = _Columns(list(reference.features.values()))
+        self._score = _Columns([reference.score])
+        self.count(
+            np.empty((0, len(reference.features))), np.empty(0), np.empty(0, "?")
+        )
+
+    def count(
+        self,
+        X: NDArray[np.float64],
+        scores: NDArray[np.float64],
+        flagged: NDArray[np.bool_],
+    ) -> BinCounts:
+        """Count n scored events.
+
+        Parameters
+        ----------
+        X
+            (n, n_features) float64.
+        scores, flagged
+            (n,) the scores as published, and which of them are flagged.
+        """
+        counted = self._features.count(X), self._score.count(scores.reshape(-1, 1))
+        of_flagged = float(scores[flagged].sum())
+        return BinCounts(
+            np.concatenate(counted), of_flagged, float(scores.sum()) - of_flagged
+        )
+
+
+class _Columns:
+    """Baselines of k columns, side by side as the kernel takes them."""
+
+    def __init__(self, baselines: Sequence[Baseline]):
+        sizes = [len(baseline.edges) for baseline in baselines]
+        self._edges = np.array([edge for b in baselines for edge in b.edges], float)
+        self._firsts = np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
+        self._least = np.array([baseline.least for baseline in baselines])
+        self._greatest = np.array([baseline.greatest for baseline in baselines])
+        self._cell_count = sum(sizes) + 3 * len(sizes)
+
+    def count(self, X: NDArray[np.float64]) -> NDArray[np.int64]:
+        cells = np.zeros(self._cell_count, np.int64)
+        limits = self._least, self._greatest
+        count_cells(np.ascontiguousarray(X), self._edges, self._firsts, *limits, cells)
+        return cells
