@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,14 @@ from worker.bundle import (
     write_bundle,
 )
 from worker.features import Spec
-from worker.scoring import GoldenRecord, LoadedModel, Scorer, load_model, make_golden
+from worker.scoring import (
+    GoldenLabel,
+    GoldenRecord,
+    LoadedModel,
+    Scorer,
+    load_model,
+    make_golden,
+)
 
 BOOK = (ROOT / "training" / "specs" / "book.toml").read_text()
 
@@ -38,27 +46,29 @@ def small_model(
     seed: int = 1,
     threshold: float = 0.5,
     is_exact: bool = True,
+    golden: tuple[Sequence[GoldenRecord], Sequence[GoldenLabel]] | None = None,
 ) -> LoadedModel:
     """Write a bundle of a model fitted on noise, put it in use, and load it."""
     # On a busy machine several threads would wait for each other for a minute.
     with threadpool_limits(1):
-        return _small_model(models_dir, version, spec_text, seed, threshold, is_exact)
+        spec = Spec.from_toml(spec_text)
+        model = _fitted(len(spec.feature_names), seed, is_exact=is_exact)
+        golden = golden or (_records(30), [])
+        return _small_model(models_dir, version, spec, model, threshold, golden)
 
 
 def _small_model(
     models_dir: Path,
     version: str,
-    spec_text: str,
-    seed: int,
+    spec: Spec,
+    model: Any,
     threshold: float,
-    is_exact: bool,
+    golden_log: tuple[Sequence[GoldenRecord], Sequence[GoldenLabel]],
 ) -> LoadedModel:
-    spec = Spec.from_toml(spec_text)
-    model = _fitted(len(spec.feature_names), seed, is_exact=is_exact)
     raw = io.BytesIO()
     joblib.dump(model, raw)
     scorer = Scorer(model, feature_count=len(spec.feature_names))
-    golden = make_golden(_records(30), spec, scorer)
+    golden = make_golden(*golden_log, spec, scorer)
     manifest = Manifest(
         version=version,
         spec=spec.name,

@@ -12,9 +12,12 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from training.split import LabelledHistory
 from worker.codec import format_dates, format_times
+from worker.codec.labels import FRAUD, LABEL_TIME, label_schema
+from worker.features import Spec
 from worker.records import MISSING, Column, EventBatch, EventSchema, Field
-from worker.scoring import GoldenRecord
+from worker.scoring import GoldenLabel, GoldenRecord
 
 #: Golden records in a bundle: enough to fill windows, few enough to load at once.
 RECORD_COUNT = 200
@@ -25,34 +28,89 @@ ENTITY_COUNT = 8
 Rows = NDArray[np.intp]
 
 
-def golden_records(events: EventBatch, schema: EventSchema) -> list[GoldenRecord]:
-    """Return about 200 records of a few entities, the busiest among them.
+def golden_log(
+    events: EventBatch, spec: Spec, history: LabelledHistory | None = None
+) -> tuple[list[GoldenRecord], list[GoldenLabel]]:
+    """Return about 200 records of a few entities, and the labels among them.
 
-    The first and the last come once more at the end, so that a repeated and a late
-    event are golden too. Transaction ids and keys are numbered anew: which ones they
-    were is nobody's business who sees a bundle, and no feature depends on it.
+    The entities are the busiest and rarer ones; where the spec looks at labels, they
+    are of the kind whose labels it looks at, those with most frauds first. The first
+    and the last record come once more at the end, so that a repeated and a late event
+    are golden too. Transaction ids and keys are numbered anew: which ones they were is
+    nobody's business who sees a bundle, and no feature depends on it.
+
+    Parameters
+    ----------
+    history
+        The labels of the events, where the spec looks at labels.
     """
-    rows = choose_rows(_texts(events, schema.keys[0]))
+    schema = spec.schema
+    labelled = [i for i in range(len(spec.entities)) if spec.stage_uses_labels(i)]
+    entity = labelled[0] if labelled else 0
+    weights = None if history is None else history.fraud.astype(np.float64)
+    rows = choose_rows(_texts(events, schema.keys[entity]), weights)
     chosen = _pseudonymous(events.take(np.append(rows, rows[[0, -1]])), schema)
     keys = _texts(chosen, schema.keys[0])
-    values = encode_events(chosen, schema)
     times = chosen.event_time_ms.tolist()
-    return [
+    records = [
         GoldenRecord(key, value.decode(), time)
-        for key, value, time in zip(keys, values, times, strict=True)
+        for key, value, time in zip(
+            keys, encode_events(chosen, schema), times, strict=True
+        )
+    ]
+    if history is None or not labelled:
+        return records, []
+    stage_keys = [spec.entities[i].key for i in labelled]
+    first_ones = chosen.take(slice(len(rows)))
+    return records, _golden_labels(first_ones, schema, stage_keys, history, rows)
+
+
+def _golden_labels(
+    events: EventBatch,
+    schema: EventSchema,
+    keys: Sequence[str],
+    history: LabelledHistory,
+    rows: Rows,
+) -> list[GoldenLabel]:
+    """Return the frauds among the events, where the stream would have them."""
+    frauds = np.flatnonzero(history.fraud[rows])
+    known_ms = history.known_ms[rows][frauds]
+    order = np.argsort(known_ms, kind="stable")
+    known_ms, events = known_ms[order], events.take(frauds[order])
+    labels = label_schema(schema, keys)
+    columns = {name: events.columns[name] for name in labels.keys}
+    columns[FRAUD] = np.ones(len(events), np.int64)
+    columns[LABEL_TIME] = known_ms
+    batch = EventBatch(events.transaction_ids, events.event_time_ms, columns)
+    before = np.searchsorted(history.event_time_ms[rows], known_ms, "left")
+    return [
+        GoldenLabel(at, value.decode(), time)
+        for at, value, time in zip(
+            before.tolist(),
+            encode_events(batch, labels),
+            known_ms.tolist(),
+            strict=True,
+        )
     ]
 
 
-def choose_rows(keys: Sequence[str]) -> Rows:
+def choose_rows(
+    keys: Sequence[str], weights: NDArray[np.float64] | None = None
+) -> Rows:
     """Return the rows of the last events of a few keys, in log order.
 
     The keys stand evenly in the ranking by events, from the busiest to the rarest;
-    the busiest fills up what the rarer ones lack.
+    the busiest fills up what the rarer ones lack. With weights (n,) of the events,
+    the keys are those of the greatest weight, then of most events.
     """
     numbers: dict[str, int] = {}
     codes = np.fromiter((numbers.setdefault(k, len(numbers)) for k in keys), np.intp)
-    ranking = np.argsort(-np.bincount(codes), kind="stable")
+    counts = np.bincount(codes)
+    ranking = np.argsort(-counts, kind="stable")
     ranks = np.linspace(0, len(ranking) - 1, ENTITY_COUNT).astype(np.intp)
+    if weights is not None:
+        ranking = np.lexsort((-counts, -np.bincount(codes, weights)))
+        ranks = np.arange(min(ENTITY_COUNT, len(ranking)))
     chosen = ranking[np.unique(ranks)]
     quota = RECORD_COUNT // len(chosen)
     parts = [np.flatnonzero(codes == code)[-quota:] for code in chosen[1:]]

@@ -14,8 +14,9 @@ from typing import Any
 import joblib
 
 from training.card import write_card
-from training.golden import golden_records
+from training.golden import golden_log
 from training.report import ReportFacts, render_report
+from training.split import LabelledHistory
 from worker.bundle import (
     DataWindow,
     Manifest,
@@ -56,6 +57,7 @@ def make_bundle(  # noqa: PLR0913 - a bundle is made of all this
     threshold: float,
     metrics: Mapping[str, float],
     data_window: DataWindow,
+    history: LabelledHistory | None = None,
     facts: ReportFacts | None = None,
     reference: Reference | None = None,
     parent: str | None = None,
@@ -69,6 +71,8 @@ def make_bundle(  # noqa: PLR0913 - a bundle is made of all this
         A fitted classifier with scikit-learn's interface, on labels 0 and 1.
     records
         History in log order, to choose the golden events from.
+    history
+        Its labels, where the spec looks at labels.
     threshold
         Published scores that reach it are flagged.
     metrics
@@ -99,7 +103,7 @@ def make_bundle(  # noqa: PLR0913 - a bundle is made of all this
     serialised = _serialise(model)
     # From its bytes, since that is what will be loaded; the caller's stays as it is.
     scorer = Scorer(deserialise(serialised), feature_count=len(spec.feature_names))
-    golden = make_golden(golden_records(records, spec.schema), spec, scorer)
+    golden = make_golden(*golden_log(records, spec, history), spec, scorer)
     manifest = Manifest(
         version=version,
         spec=spec.name,

@@ -116,13 +116,17 @@ def _write_bundle(args: argparse.Namespace, data: Prepared, facts: ReportFacts) 
     args.out.mkdir(parents=True, exist_ok=True)
     done = facts.done
     times = data.events.event_time_ms[done.train]
+    # Labels come long after their transactions.
+    uses_labels = facts.spec.uses_labels
+    shown_rows = slice(done.train.stop) if uses_labels else done.train
     with shown("writing the bundle"):
         return make_bundle(
             models_dir=args.out,
             version=args.version or _free_version(args.out, done.windows.until_ms),
             spec=facts.spec,
             model=done.model,
-            records=data.events.take(done.train),
+            records=data.events.take(shown_rows),
+            history=data.history.take(shown_rows) if uses_labels else None,
             threshold=done.alerts.threshold,
             metrics=done.figures(),
             data_window=DataWindow(

@@ -94,9 +94,9 @@ class Golden:
 
 def make_golden(
     records: Sequence[GoldenRecord],
+    labels: Sequence[GoldenLabel],
     spec: Spec,
     scorer: Scorer,
-    labels: Sequence[GoldenLabel] = (),
 ) -> Golden:
     """Compute what the records must give from now on.
 

@@ -1,0 +1,89 @@
+"""Two entities and labels on a real broker: every stage exactly once, to the bit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.broker import KafkaBroker
+from tests.label_builders import WITH_LABELS
+from tests.live import START_SECONDS
+from tests.small_models import small_model
+from tests.staged import StagedFold, StagedStream, StagedTraffic, golden_log, published
+from tests.waiting import wait_until
+from worker.errors import ExitCode
+from worker.kafka.admin import Cluster
+
+
+@pytest.fixture
+def stream(
+    kafka: KafkaBroker, tmp_path: Path, fresh_name: Callable[[str], str]
+) -> Iterator[StagedStream]:
+    model = small_model(tmp_path / "models", spec_text=WITH_LABELS, golden=golden_log())
+    stream = StagedStream(
+        kafka,
+        fresh_name("staged"),
+        tmp_path / "models",
+        tmp_path,
+        partitions=4,
+        settings={"FRAUD_START": "earliest"},
+        model=model,
+    )
+    stream.create_topics()
+    yield stream
+    stream.stop()
+
+
+def await_scores(stream: StagedStream, count: int) -> None:
+    """Wait until the scores topic has about that many records."""
+    with Cluster(stream.clients) as cluster:
+        places = cluster.partitions(stream.scores)
+
+        def there() -> bool:
+            ends = cluster.bounds(places).values()
+            return sum(bounds.end for bounds in ends) >= count
+
+        wait_until(there, what=f"{count} scores", seconds=START_SECONDS)
+
+
+def await_all(stream: StagedStream) -> None:
+    """Wait until every payment that is one has a score that can be read."""
+    wanted = len(StagedFold(stream).accepted())
+    wait_until(
+        lambda: len(published(stream)) >= wanted,
+        what=f"{wanted} scores",
+        seconds=START_SECONDS,
+    )
+
+
+def assert_right(stream: StagedStream) -> None:
+    """Every record went on once; columns, features and scores are those of the logs."""
+    fold = StagedFold(stream)
+    accepted = fold.accepted()
+    assert fold.forwarded() == Counter(accepted.keys())
+    assert fold.handed_on() == accepted
+    assert published(stream) == fold.scores()
+    assert fold.forwarded_labels() == Counter(fold.accepted_labels())
+    assert fold.scores() != fold.scores(with_labels=False)
+
+
+def test_two_workers_two_stages_and_labels_give_what_their_logs_say(
+    stream: StagedStream,
+) -> None:
+    traffic = StagedTraffic(stream)
+    first, second = stream.start("0"), stream.start("1")
+    with traffic.flowing(500):
+        first.await_event("partition_live")
+        second.await_event("partition_live")
+        await_scores(stream, 1000)
+        second.kill()
+        await_scores(stream, 1200)
+        second = stream.start("1")
+        await_scores(stream, traffic.count)
+    await_all(stream)
+
+    assert_right(stream)
+    assert {first.end(), second.end()} == {ExitCode.OK}
