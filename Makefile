@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA := build/training
+
+# Side by side, whole modules at a time; each process has a broker of its own. Those
+# that wait for brokers come first, by their place in the tree.
+PYTEST := -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 MODEL := 2018-09-16.1
 
 HANDBOOK ?= ../shared/data/handbook_transactions.parquet
@@ -57,14 +61,14 @@ arrows: $(READY) ## Check which module may import which.
 	@$(BIN)/lint-imports
 
 test: $(READY) kafka ## Run all tests; ARGS="-k window" for some.
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python $(PYTEST) $(ARGS)
 
 test-kafka: $(READY) kafka ## Run the tests that need a real Kafka.
-	@$(BIN)/python -m pytest -m kafka $(ARGS)
+	@$(BIN)/python $(PYTEST) -m kafka $(ARGS)
 
 coverage: $(READY) kafka ## Run all tests and print what they do not reach.
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage run $(PYTEST) $(ARGS)
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report
 

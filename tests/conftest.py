@@ -33,16 +33,19 @@ def _kernels_of_this_source() -> str:
     """Return where compiled kernels are kept: elsewhere for every state of the source.
 
     numba's cache looks at the file of a kernel only, so one that calls a changed
-    kernel of another file would be taken from the cache as it was.
+    kernel of another file would be taken from the cache as it was. And two processes
+    that compile a kernel at once, for other types each, would take the one's for the
+    other's: those that share the tests have directories of their own.
     """
     digest = hashlib.sha256()
     for package in ("features", "codec", "scoring"):
         for path in sorted((ROOT / "worker" / package).rglob("*.py")):
             digest.update(path.read_bytes())
-    return str(ROOT / "build" / "kernels" / digest.hexdigest()[:16])
+    process = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    return str(ROOT / "build" / "kernels" / digest.hexdigest()[:16] / process)
 
 
-os.environ.setdefault("NUMBA_CACHE_DIR", _kernels_of_this_source())
+os.environ["NUMBA_CACHE_DIR"] = _kernels_of_this_source()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
