@@ -36,11 +36,16 @@ def block(text: str, name: str) -> str:
     return str(found[0][1])
 
 
+def replaced(text: str, name: str, table: str) -> str:
+    """Return the text with that table in a place; raises LookupError as `block`."""
+    block(text, name)
+    return _place(name).sub(lambda found: f"{found[1]}{table}{found[3]}", text)
+
+
 def renewed(text: str) -> str:
     """Return the text with every table as the code makes it."""
     for name, table in tables().items():
-        old = block(text, name)
-        text = text.replace(old, table)
+        text = replaced(text, name, table)
     return text
 
 

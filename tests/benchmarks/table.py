@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.readme import README, block
+from tests.readme import README, replaced
 
 Line = dict[str, Any]
 
@@ -98,8 +98,7 @@ def main(arguments: Sequence[str]) -> None:
     text = Path(arguments[0]).read_text(encoding="utf-8")
     new = table([json.loads(line) for line in text.splitlines()])
     readme = README.read_text(encoding="utf-8")
-    old = block(readme, "numbers")
-    README.write_text(readme.replace(old, new), encoding="utf-8")
+    README.write_text(replaced(readme, "numbers", new), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tests.faults.fault import Row
 
-_HEAD = (
+HEAD = (
     "fault",
     "struck",
     "events",
@@ -22,9 +22,9 @@ _HEAD = (
 
 def render(rows: Sequence[Row]) -> str:
     """Return the table, then what else was seen of each fault."""
-    cells = [_HEAD, *map(_cells, rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [_line(row, widths) for row in cells]
+    table = [HEAD, *map(cells, rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [_line(row, widths) for row in table]
     lines.insert(1, "  ".join("-" * width for width in widths))
     remarks = [
         f"{row.fault}: {sentence}"
@@ -34,7 +34,8 @@ def render(rows: Sequence[Row]) -> str:
     return "\n".join([*lines, "", *remarks])
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def cells(row: Row) -> tuple[str, ...]:
+    """Return what stands in a row, below `HEAD`."""
     counts = (row.missing, row.duplicated, row.out_of_order, row.different)
     return (
         row.title,
