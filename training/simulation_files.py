@@ -18,7 +18,9 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from training.simulate import Integers, Simulation
+from training.simulate_cards import CATEGORIES, CardsSimulation
 
+AnySimulation = Simulation | CardsSimulation
 FileFormat = Literal["parquet", "jsonl", "csv"]
 
 #: Rows turned into JSON at once.
@@ -26,7 +28,10 @@ _ROWS_AT_ONCE = 65_536
 
 
 def write_simulation(
-    simulation: Simulation, directory: Path, *, file_format: FileFormat = "parquet"
+    simulation: AnySimulation,
+    directory: Path,
+    *,
+    file_format: FileFormat = "parquet",
 ) -> tuple[Path, Path]:
     """Write `transactions` and `labels` and return their paths; existing ones go.
 
@@ -40,14 +45,38 @@ def write_simulation(
     return transactions, labels
 
 
-def transaction_table(simulation: Simulation) -> pa.Table:
-    """Columns transaction_id, event_time, customer_id, terminal_id, amount."""
+def transaction_table(simulation: AnySimulation) -> pa.Table:
+    """Columns transaction_id, event_time, customer_id, terminal_id, amount.
+
+    Of cards: transaction_id, event_time, card_id, merchant_id, category, amount, the
+    coordinates of home and merchant, date_of_birth.
+    """
     rows = np.arange(len(simulation))
+    if isinstance(simulation, CardsSimulation):
+        return _cards_table(simulation)
     amount = pa.array(simulation.amount_cents / 100)
     return _identity(simulation, rows).append_column("amount", amount)
 
 
-def label_table(simulation: Simulation) -> pa.Table:
+def _cards_table(simulation: CardsSimulation) -> pa.Table:
+    card, merchant = simulation.card, simulation.merchant
+    names = np.array([name for name, _, _ in CATEGORIES])
+    columns = {
+        "category": pa.array(names[simulation.categories[merchant]]),
+        "amount": pa.array(simulation.amount_cents / 100),
+        "home_latitude": pa.array(simulation.homes[card, 0]),
+        "home_longitude": pa.array(simulation.homes[card, 1]),
+        "merchant_latitude": pa.array(simulation.places[merchant, 0]),
+        "merchant_longitude": pa.array(simulation.places[merchant, 1]),
+        "date_of_birth": pa.array(simulation.born[card].astype("datetime64[D]")),
+    }
+    table = _identity(simulation, np.arange(len(simulation)))
+    for name, column in columns.items():
+        table = table.append_column(name, column)
+    return table
+
+
+def label_table(simulation: AnySimulation) -> pa.Table:
     """Identifying columns, fraud (always true) and label_time of the frauds."""
     rows = np.flatnonzero(simulation.fraud)
     label_time = pa.array(simulation.label_time_ms[rows]).cast(_TIME)
@@ -62,13 +91,16 @@ def label_table(simulation: Simulation) -> pa.Table:
 _TIME = pa.timestamp("ms", tz="UTC")
 
 
-def _identity(simulation: Simulation, rows: Integers) -> pa.Table:
+def _identity(simulation: AnySimulation, rows: Integers) -> pa.Table:
+    if isinstance(simulation, CardsSimulation):
+        keys = {"card_id": simulation.card, "merchant_id": simulation.merchant}
+    else:
+        keys = {"customer_id": simulation.customer, "terminal_id": simulation.terminal}
     return pa.table(
         {
             "transaction_id": pa.array(rows).cast(pa.string()),
             "event_time": pa.array(simulation.event_time_ms[rows]).cast(_TIME),
-            "customer_id": pa.array(simulation.customer[rows]).cast(pa.string()),
-            "terminal_id": pa.array(simulation.terminal[rows]).cast(pa.string()),
+            **{name: pa.array(n[rows]).cast(pa.string()) for name, n in keys.items()},
         }
     )
 
@@ -100,16 +132,17 @@ def _json_lines(table: pa.Table) -> Iterator[bytes]:
             yield orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def describe(simulation: Simulation) -> str:
+def describe(simulation: AnySimulation) -> str:
     """One sentence: how many payments, frauds, customers and days."""
     frauds = int(simulation.fraud.sum())
     customers = len(np.unique(simulation.customer))
+    who = "cards" if isinstance(simulation, CardsSimulation) else "customers"
     count = len(simulation)
     if count == 0:
         return "no payments at all"
     first, last = simulation.event_time_ms[[0, -1]] / 1_000
     return (
-        f"{count:,} payments of {customers:,} customers, "
+        f"{count:,} payments of {customers:,} {who}, "
         f"{dt.datetime.fromtimestamp(first, dt.UTC):%Y-%m-%d} to "
         f"{dt.datetime.fromtimestamp(last, dt.UTC):%Y-%m-%d}, "
         f"{frauds:,} of them frauds ({frauds / count:.2%})"

@@ -98,6 +98,22 @@ def test_simulate_writes_two_files_and_names_them(
     assert re.search(r"payments of \d+ customers, 2018-04-01 to 2018-04-05", err)
 
 
+def test_simulate_draws_another_shape_and_refuses_what_belongs_to_the_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["simulate", "--shape", "cards", "--out", str(tmp_path)]
+
+    code, out, err = run(capsys, [*arguments, "--cards", "20", "--days", "5"])
+
+    assert code == 0
+    assert len(out.split()) == 2
+    assert re.search(r"payments of \d+ cards, 2024-01-01 to 2024-01-05", err)
+    code, _, err = run(capsys, [*arguments, "--customers", "20", "--radius", "5"])
+    assert code == ExitCode.CONFIG
+    assert "--customers means nothing with --shape cards" in err
+    assert "--radius means nothing with --shape cards" in err
+
+
 def test_simulated_payments_can_be_featurized_with_a_shipped_spec(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -542,4 +558,5 @@ def test_the_module_runs_as_a_program(tmp_path: Path) -> None:
 def test_shipped_specs_are_found_by_name() -> None:
     assert read_spec("book").name == "book"
     assert read_spec("customer").name == "customer"
+    assert read_spec("cards").name == "cards"
     assert small_spec().name == "small"

@@ -42,8 +42,8 @@ def add_spec(parser: Parser) -> None:
         "--spec",
         required=True,
         metavar="S",
-        help="spec of fields and features: a TOML file, or `book` or `customer`, "
-        "which ship with this package",
+        help="spec of fields and features: a TOML file, or one that ships with this "
+        "package: `book`, `customer`, `cards` or `handbook`",
     )
 
 
