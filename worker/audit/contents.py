@@ -69,6 +69,8 @@ class Contents:
         spec are left alone, and their versions collected in `other_versions`.
     thresholds
         Thresholds that were in force in place of the model's own.
+    stage
+        The one that rejects records; by default that of the first entity.
     """
 
     def __init__(
@@ -77,10 +79,12 @@ class Contents:
         *,
         feature_fingerprint: str,
         thresholds: Sequence[float] = (),
+        stage: str | None = None,
     ):
         self._model_of = model_of
         self._fingerprint = feature_fingerprint
         self._thresholds = tuple(thresholds)
+        self._stage = stage
         self.other_versions: set[str] = set()
 
     def compare(self, rows: FoldedRecords, answers: Answers) -> Comparison:
@@ -113,7 +117,7 @@ class Contents:
         if len(at) != len(answers):
             rows, answers = rows.take(at), answers.take(at)
         if not answers.is_score:
-            stage = model.spec.entities[0].name
+            stage = self._stage or model.spec.entities[0].name
             return _located(at, _compare_dead_letters(rows, answers, stage=stage))
         return _located(at, self._compare_scores(model, rows, answers))
 

@@ -82,6 +82,8 @@ class AuditReport:
         log no longer reaches back far enough.
     compared
         Answers whose whole content was compared.
+    labels
+        Those that had to be handed on.
     """
 
     max_examples: int = 10
@@ -90,6 +92,7 @@ class AuditReport:
     dead_letters: int = 0
     compared: int = 0
     not_compared: int = 0
+    labels: int = 0
     counts: dict[Finding, int] = field(
         default_factory=lambda: dict.fromkeys(Finding, 0)
     )
@@ -121,8 +124,10 @@ class AuditReport:
     def as_lines(self) -> list[str]:
         """Return the report for people; the last line is the one that matters."""
         scores, dead_letters = self.scores, self.dead_letters
+        labels = f"labels in {self.labels}, " if self.labels else ""
         answered = (
-            f"events in {self.events}, scores {scores}, dead letters {dead_letters}"
+            f"events in {self.events}, {labels}scores {scores}, dead letters "
+            f"{dead_letters}"
         )
         against = [f"{f} {self.counts[f]}" for f in _AGAINST_THE_WORKER]
         aside = [
@@ -140,6 +145,7 @@ class AuditReport:
         """Return the report for programs."""
         return {
             "events": self.events,
+            "labels": self.labels,
             "scores": self.scores,
             "dead_letters": self.dead_letters,
             "compared": self.compared,

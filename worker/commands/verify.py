@@ -6,16 +6,23 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from worker.audit.report import AuditReport
 from worker.audit.scope import Scope, scope_of
-from worker.commands.clients import client_settings, current_spec, reach_of
+from worker.commands.clients import (
+    client_settings,
+    current_spec,
+    reach_of,
+    topology_of,
+)
+from worker.commands.staged_audit import StagedAudit
 from worker.commands.stream_audit import Models, StreamAudit
 from worker.config import Settings
 from worker.errors import ExitCode, InvalidConfig, StateUnusable
 from worker.kafka.admin import Cluster
 from worker.kafka.reader import LogReader, Span
+from worker.pipeline import Topology
 from worker.records import NextOffset, TopicPartition
 
 HELP = "audit a stream: every payment answered once, in order, with the right content"
@@ -50,8 +57,9 @@ Payments are named by their coordinates (`transactions/3/8412`), never by conten
 `fraud-worker replay transactions/3/8412` shows one of them."""
 
 SETTINGS = (
-    *("bootstrap_servers", "group", "transactions_topic", "scores_topic"),
+    *("bootstrap_servers", "group", "transactions_topic", "labels_topic"),
     *(
+        "scores_topic",
         "dead_letters_topic",
         "models_dir",
         "public_key",
@@ -107,18 +115,26 @@ def main(args: argparse.Namespace, settings: Settings) -> int:
     began = time.monotonic()
     client, report = client_settings(settings), AuditReport(args.examples)
     with Cluster(client) as cluster:
-        scopes = _scopes(settings, cluster, deadline=began + args.timeout)
+        topology = topology_of(settings, current_spec(settings))
+        scopes = _scopes(settings, topology, cluster, deadline=began + args.timeout)
         for scope in scopes:
             report.notices += scope.notices
-        audit = StreamAudit(
-            settings,
-            client,
-            cluster,
-            models=Models(settings),
-            thresholds=_thresholds(args, settings),
-            say=_say,
-        )
-        audit.run(scopes, report)
+        models, thresholds = Models(settings), _thresholds(args, settings)
+        if topology.inner:
+            staged = StagedAudit(
+                settings, topology, models=models, thresholds=thresholds, say=_say
+            )
+            staged.run(client, cluster, scopes, report)
+        else:
+            audit = StreamAudit(
+                settings,
+                client,
+                cluster,
+                models=models,
+                thresholds=thresholds,
+                say=_say,
+            )
+            audit.run(scopes, report)
     is_clean = report.is_clean(allow_duplicates=args.allow_duplicates)
     seconds = round(time.monotonic() - began, 3)
     if args.json:
@@ -136,10 +152,25 @@ def _thresholds(args: argparse.Namespace, settings: Settings) -> list[float]:
     return in_force + list(args.also_threshold)
 
 
-def _scopes(settings: Settings, cluster: Cluster, *, deadline: float) -> list[Scope]:
-    """Fix what is to be audited, and wait for the group to get there."""
-    places = cluster.partitions(settings.transactions_topic)
-    _check_topics(settings, cluster, len(places))
+def _scopes(
+    settings: Settings, topology: Topology, cluster: Cluster, *, deadline: float
+) -> list[Scope]:
+    """Fix what is to be audited, topic by topic, and wait for the group to get there.
+
+    What a stage reads is complete once the one before has committed.
+    """
+    _check_topics(topology, cluster)
+    outside = [t for t in topology.consumed if t not in topology.inner]
+    scopes = _scopes_of(outside, settings, cluster, deadline=deadline)
+    for topic in topology.inner:
+        scopes += _scopes_of([topic], settings, cluster, deadline=deadline)
+    return scopes
+
+
+def _scopes_of(
+    topics: Sequence[str], settings: Settings, cluster: Cluster, *, deadline: float
+) -> list[Scope]:
+    places = [place for topic in topics for place in cluster.partitions(topic)]
     bounds = cluster.bounds(places)
     with LogReader(client_settings(settings)) as reader:
         ends = {}
@@ -152,13 +183,14 @@ def _scopes(settings: Settings, cluster: Cluster, *, deadline: float) -> list[Sc
     return [scope_of(p, bounds[p], committed[p], reach) for p in places]
 
 
-def _check_topics(settings: Settings, cluster: Cluster, count: int) -> None:
+def _check_topics(topology: Topology, cluster: Cluster) -> None:
     """Raises StateUnusable where a payment's answer has no partition to be on."""
-    for topic in (settings.scores_topic, settings.dead_letters_topic):
+    count = len(cluster.partitions(topology.transactions))
+    for topic in topology.every:
         found = len(cluster.partitions(topic))
         if found < count or not count:
             raise StateUnusable(
-                f"{settings.transactions_topic} has {count} partitions and {topic} has "
+                f"{topology.transactions} has {count} partitions and {topic} has "
                 f"{found}: there is nothing to audit; see `fraud-worker check`"
             )
 

@@ -49,12 +49,12 @@ def build_stages(
     built, spec = {}, model.spec
     outside = Outside(Decoder(spec.schema, key_is_entity=0 if checks_keys else None))
     if topology.is_routed:
-        sink = Forwarding(_codec(spec, 0), topology.stages[0])
+        sink = Forwarding(codec_of(spec, 0), topology.stages[0])
         built[topology.transactions] = Stage(outside, None, sink, letters(ROUTE))
     for stage, topic in enumerate(topology.stages):
         is_first = topic == topology.transactions
         built[topic] = Stage(
-            outside if is_first else Inside(_codec(spec, stage)),
+            outside if is_first else Inside(codec_of(spec, stage)),
             model.stages[stage],
             _sink(model, topology, stage, encoder),
             letters(spec.entities[stage].name),
@@ -69,7 +69,7 @@ def _sink(
 ) -> Sink:
     following = stage + 1
     if following < len(topology.stages):
-        return Forwarding(_codec(model.spec, following), topology.stages[following])
+        return Forwarding(codec_of(model.spec, following), topology.stages[following])
     return Scoring(
         model.scorer,
         model.reasons,
@@ -80,7 +80,7 @@ def _sink(
     )
 
 
-def _codec(spec: Spec, stage: int) -> ForwardingCodec:
+def codec_of(spec: Spec, stage: int) -> ForwardingCodec:
     """Return what writes and reads the records that a stage consumes."""
     return ForwardingCodec(
         spec.schema,
@@ -91,13 +91,14 @@ def _codec(spec: Spec, stage: int) -> ForwardingCodec:
 
 
 def _label_stage(spec: Spec, topology: Topology, letters: DeadLetters) -> Stage:
-    targets = list(_label_targets(spec, topology))
+    targets = list(label_targets(spec, topology))
     schema = label_schema(spec.schema, [key for _, key in targets])
     source = Outside(Decoder(schema, key_is_entity=None))
     return Stage(source, None, LabelForwarding(targets), letters)
 
 
-def _label_targets(spec: Spec, topology: Topology) -> Iterator[tuple[str, str]]:
+def label_targets(spec: Spec, topology: Topology) -> Iterator[tuple[str, str]]:
+    """Yield the topics into which labels go, with the key field of each."""
     for stage, topic in enumerate(topology.stages):
         if spec.stage_uses_labels(stage):
             yield topic, spec.entities[stage].key

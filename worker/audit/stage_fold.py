@@ -1,0 +1,226 @@
+"""The offline path of one stage among several: its log folded from the start.
+
+Shares the transform and the codec with the worker and nothing else. Pure; the records
+come from the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.audit.fold import FoldedRecords, FoldStart
+from worker.codec import Decoder
+from worker.codec.forwarding import ForwardingCodec, Origins
+from worker.features import FeatureRows, FeatureTransform, row_digests
+from worker.records import EventBatch, RecordBatch, Rejection, TopicPartition
+
+Bools = NDArray[np.bool_]
+
+#: Bits of the flags between two stages: late, duplicate, incomplete.
+LATE, DUPLICATE, INCOMPLETE = 1, 2, 4
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedEvents:
+    """m events of one partition's log, in log order, and what follows from them.
+
+    `rows` (m,) are their rows among the records that were given. `X` (m, k) and the
+    flags are those of this stage and of all before.
+    """
+
+    rows: NDArray[np.intp]
+    origins: Origins
+    batch: EventBatch
+    X: NDArray[np.float64]
+    late: Bools
+    duplicate: Bools
+    incomplete: Bools
+    comparable: Bools
+
+    def take(self, rows: NDArray[np.intp]) -> FoldedEvents:
+        """Return those events, in that order."""
+        return FoldedEvents(
+            self.rows[rows],
+            self.origins.take(rows),
+            self.batch.take(rows),
+            self.X[rows],
+            self.late[rows],
+            self.duplicate[rows],
+            self.incomplete[rows],
+            self.comparable[rows],
+        )
+
+    @property
+    def flags(self) -> NDArray[np.uint8]:
+        """(m,) the flags as the next stage reads them."""
+        bits = LATE * self.late + DUPLICATE * self.duplicate
+        bits = bits + INCOMPLETE * self.incomplete
+        flags: NDArray[np.uint8] = bits.astype(np.uint8)
+        return flags
+
+    def to_be_scored(self, topic: str, rows: NDArray[np.intp]) -> FoldedRecords:
+        """Return events of one partition of the transactions as records of theirs."""
+        origins, count = self.origins.take(rows), len(rows)
+        partition = int(origins.partitions[0])
+        return FoldedRecords(
+            TopicPartition(topic, partition),
+            origins.offsets,
+            [-1] * count,
+            list(origins.keys),
+            [None] * count,
+            [None] * count,
+            np.arange(count),
+            self.batch.take(rows),
+            self.X[rows],
+            row_digests(self.X[rows]),
+            self.late[rows],
+            self.duplicate[rows],
+            self.incomplete[rows],
+            self.comparable[rows],
+        )
+
+
+class OutsideFold:
+    """Folds JSON: transactions, or labels, which leave nothing behind.
+
+    Parameters
+    ----------
+    transform
+        None where nothing is computed.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        transform: FeatureTransform | None,
+        place: TopicPartition,
+        *,
+        start: FoldStart,
+        max_keys: int,
+        max_events: int,
+    ):
+        self._decoder = decoder
+        self._transform = transform
+        self._place = place
+        self._start = start
+        self._state = None
+        if transform is not None:
+            self._state = transform.new_state(max_keys=max_keys, max_events=max_events)
+
+    def fold(self, records: RecordBatch) -> tuple[FoldedEvents, FoldedRecords]:
+        """Take the next records; return the events, and the rejected records."""
+        decoded = self._decoder.decode(
+            records.keys, records.values, records.timestamps_ms
+        )
+        index = decoded.rows.tolist()
+        origins = Origins(
+            np.full(len(index), self._place.partition, np.int64),
+            np.array([records.offsets[row] for row in index], np.int64),
+            [records.keys[row] or b"" for row in index],
+        )
+        if self._transform is None:
+            nothing = np.zeros(len(index), np.bool_)
+            X = np.empty((len(index), 0))
+            rows = FeatureRows(X, nothing, nothing, np.zeros(len(index), np.int64))
+        else:
+            rows = self._transform.transform(decoded.events, self._state)
+        events = _events(decoded.rows, origins, decoded.events, rows, self._start)
+        return events, _rejected(self._place, records, decoded.rejections)
+
+
+class InsideFold:
+    """Folds what the stage before has handed on."""
+
+    def __init__(
+        self,
+        codec: ForwardingCodec,
+        transform: FeatureTransform,
+        *,
+        start: FoldStart,
+        max_keys: int,
+        max_events: int,
+    ):
+        self._codec = codec
+        self._transform = transform
+        self._start = start
+        self._state = transform.new_state(max_keys=max_keys, max_events=max_events)
+
+    def fold(self, records: RecordBatch) -> FoldedEvents:
+        """Take the next records; return the events.
+
+        Raises
+        ------
+        NotForwarded
+            One of them was not written by a stage.
+        """
+        found = self._codec.decode(records)
+        rows = self._transform.transform(
+            found.events,
+            self._state,
+            labels=found.labels if len(found.labels) else None,
+            given=found.given,
+        )
+        own = _events(found.rows, found.origins, found.events, rows, self._start)
+        return FoldedEvents(
+            own.rows,
+            own.origins,
+            own.batch,
+            own.X,
+            own.late | ((found.flags & LATE) != 0),
+            own.duplicate | ((found.flags & DUPLICATE) != 0),
+            own.incomplete | ((found.flags & INCOMPLETE) != 0),
+            own.comparable,
+        )
+
+
+def _events(
+    rows: NDArray[np.intp],
+    origins: Origins,
+    batch: EventBatch,
+    features: FeatureRows,
+    start: FoldStart,
+) -> FoldedEvents:
+    return FoldedEvents(
+        rows,
+        origins,
+        batch,
+        features.X,
+        features.late,
+        features.duplicate,
+        _before(batch.event_time_ms, start.incomplete_until_ms),
+        ~_before(batch.event_time_ms, start.comparable_from_ms),
+    )
+
+
+def _before(times_ms: NDArray[np.int64], end_ms: int | None) -> Bools:
+    if end_ms is None:
+        return np.zeros(len(times_ms), np.bool_)
+    return times_ms < end_ms
+
+
+def _rejected(
+    place: TopicPartition, records: RecordBatch, rejections: Sequence[Rejection]
+) -> FoldedRecords:
+    """Return the records that are no event; of events there are none."""
+    index = [rejection.row for rejection in rejections]
+    nothing = np.zeros(0, np.bool_)
+    return FoldedRecords(
+        place,
+        np.array([records.offsets[row] for row in index], np.int64),
+        [records.timestamps_ms[row] for row in index],
+        [records.keys[row] for row in index],
+        [records.values[row] for row in index],
+        list(rejections),
+        np.full(len(index), -1, np.intp),
+        EventBatch([], np.zeros(0, np.int64), {}),
+        np.empty((0, 0)),
+        np.zeros(0, np.uint64),
+        nothing,
+        nothing,
+        nothing,
+        nothing,
+    )
