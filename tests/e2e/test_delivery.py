@@ -31,13 +31,13 @@ def test_a_worker_that_is_killed_in_open_commits_answers_everything_once(
     stream = make_stream()
     traffic = Traffic(stream)
     with traffic.flowing(1000):
-        for round_number in range(3):
+        for round_number in range(5):
             worker = stream.start()
             worker.await_event("partition_live", stream.partitions * (round_number + 1))
             stream.await_answers(traffic.count + 500)
             kill_in_open_commit(stream, worker)
         worker = stream.start()
-        worker.await_event("partition_live", stream.partitions * 4)
+        worker.await_event("partition_live", stream.partitions * 6)
 
     assert_answered_once(stream, traffic)
     assert worker.end() == ExitCode.OK
