@@ -223,6 +223,12 @@ class FakeConsumer:
             for place, position in self.positions().items()
         }
 
+    def headrooms(self) -> dict[TopicPartition, int]:
+        return {
+            place: position - self.broker.log(place).start
+            for place, position in self.positions().items()
+        }
+
     def pause(self, places: Collection[TopicPartition]) -> None:
         self.paused.update(set(places) & self._next.keys())
 

@@ -148,6 +148,7 @@ def test_the_position_passes_offsets_that_hold_no_record(
 
     assert listener.records.offsets == [0, 4]
     assert consumer.lags() == {place: 0}
+    poll_until(lambda: consumer.headrooms() == {place: 7}, (consumer, listener))
     consumer.close()
 
 

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 MODULES = sorted(
     path
-    for package in ("worker", "training", "demo")
+    for package in ("worker", "training", "demo", "deploy")
     for path in (ROOT / package).rglob("*.py")
 )
 

@@ -103,6 +103,8 @@ def consumer_properties(settings: ClientSettings) -> dict[str, Any]:
         "enable.auto.offset.store": False,
         # Markers take offsets: only the end itself tells that all has been read.
         "enable.partition.eof": True,
+        # So often the client asks where partitions start: what retention has left.
+        "statistics.interval.ms": 5_000,
     }
 
 

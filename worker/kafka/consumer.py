@@ -159,11 +159,12 @@ class KafkaConsumer:
         return self._reading.positions()
 
     def lags(self) -> dict[TopicPartition, int]:
-        """Return how many offsets lie before the end that the broker last told.
-
-        Nothing for a partition of which it has told none yet.
-        """
+        """Return how many offsets lie before the end, where the broker has told it."""
         return questions.lags(self._vendor, self.positions())
+
+    def headrooms(self) -> dict[TopicPartition, int]:
+        """Return how many offsets lie behind the start, where it has told that."""
+        return questions.headrooms(self._vendor, self.positions())
 
     def dropped(self) -> Mapping[str, int]:
         """Return how many records were not ours to answer, by what was wrong."""

@@ -169,3 +169,15 @@ def lags(
         if end >= 0:
             found[place] = max(0, end - position)
     return found
+
+
+def headrooms(
+    client: Consumer, positions: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, int]:
+    """Return how far positions lie behind the starts that the broker last told."""
+    found = {}
+    for place, position in positions.items():
+        start, _ = client.get_watermark_offsets(VendorPartition(*place), cached=True)
+        if start >= 0:
+            found[place] = max(0, position - start)
+    return found

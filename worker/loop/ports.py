@@ -74,6 +74,10 @@ class Consumer(Protocol):
         """Return how many offsets lie before the end, where that is known."""
         ...
 
+    def headrooms(self) -> Mapping[TopicPartition, int]:
+        """Return how many offsets lie behind the start, where that is known."""
+        ...
+
     def pause(self, places: Collection[TopicPartition]) -> None:
         """Stop reading those of the partitions that are assigned."""
         ...

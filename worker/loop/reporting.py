@@ -89,6 +89,8 @@ class Report:
             is_behind = messages > 0 and newest_ms >= 0
             seconds = max(0.0, self._now() - newest_ms / 1000) if is_behind else 0.0
             self._metrics.set_lag(place, messages, seconds)
+        for place, messages in consumer.headrooms().items():
+            self._metrics.set_headroom(place, messages)
         positions = consumer.positions()
         for place in (*assignment.partitions, *assignment.loading):
             progress = assignment.progress(place, positions)

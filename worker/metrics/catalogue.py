@@ -152,6 +152,12 @@ KAFKA_CONSUMER_LAG = _gauge(
     *("topic", "partition"),
     unit="offsets",
 )
+KAFKA_HEADROOM = _gauge(
+    "kafka_retention_headroom_messages",
+    "Offsets between the oldest record that the broker keeps and what was read.",
+    *("topic", "partition"),
+    unit="offsets",
+)
 KAFKA_LAG = _gauge(
     "kafka_lag_seconds",
     "Age of the newest answered record while others wait, 0 when none does.",

@@ -34,6 +34,7 @@ DECISIONS = ("flagged", "passed")
 PARTITION_GAUGES = (
     names.KAFKA_CONSUMER_LAG,
     names.KAFKA_LAG,
+    names.KAFKA_HEADROOM,
     names.RESTORE_REMAINING,
     names.RESTORE_PROGRESS,
     names.STATE_KEYS,
@@ -145,6 +146,10 @@ class WorkerMetrics:
         """Set how far a partition is behind its end."""
         self._set(names.KAFKA_CONSUMER_LAG, place, messages)
         self._set(names.KAFKA_LAG, place, seconds)
+
+    def set_headroom(self, place: TopicPartition, messages: int) -> None:
+        """Set how much retention has left behind what was read."""
+        self._set(names.KAFKA_HEADROOM, place, messages)
 
     def set_restore(self, place: TopicPartition, remaining: int) -> None:
         """Set how many offsets are still to be folded in silence."""
