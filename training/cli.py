@@ -14,6 +14,7 @@ from training.commands import (
     evaluate,
     featurize,
     fit,
+    init,
     publish,
     simulate,
 )
@@ -45,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in (simulate, featurize, fit, evaluate, compare, publish):
+    for command in (simulate, init, featurize, fit, evaluate, compare, publish):
         command.add(subparsers)
     return parser
 

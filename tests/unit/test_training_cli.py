@@ -24,8 +24,8 @@ from worker.errors import ExitCode
 from worker.scoring import load_model
 
 COMMANDS = (
-    "simulate", "featurize", "fit", "evaluate", "compare", "publish", "rollback",
-    "export",
+    "simulate", "init", "featurize", "fit", "evaluate", "compare", "publish",
+    "rollback", "export",
 )  # fmt: skip
 
 SMALL = (
