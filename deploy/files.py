@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deploy.alerts import burn_alerts, objective_group, state_alerts
+from deploy.dashboards import dashboard_text
 from deploy.drift import drift_alerts, drift_groups
 from deploy.rules import Alert, Clock, Group, real_time, rules_text
 
@@ -27,4 +28,5 @@ def generated() -> dict[str, str]:
     return {
         "prometheus/recording.rules.yml": recording_text(),
         "prometheus/alerts.rules.yml": alerts_text(),
+        "grafana/dashboards/fraud-worker.json": dashboard_text(),
     }
