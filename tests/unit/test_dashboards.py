@@ -39,6 +39,10 @@ VARIABLES = {
 FOR_ALL = re.compile(r"model_feature|fraud_forecast_flag_ratio")
 
 
+#: A metric, and what is asked of its labels.
+SELECTOR = re.compile(r"\b((?:fraud|process)_\w+|[a-z_]+:[\w:]+)(\{[^}]*\})?")
+
+
 def queries() -> Iterator[tuple[str, str]]:
     for panel in PANELS:
         for target in panel["targets"]:
@@ -110,15 +114,12 @@ def test_every_metric_in_a_panel_exists(title: str, expr: str) -> None:
 
 @pytest.mark.parametrize(("title", "expr"), list(queries()))
 def test_job_and_instance_can_be_chosen(title: str, expr: str) -> None:
-    for selector in re.findall(
-        r"\b((?:fraud|process)_\w+|[a-z_]+:[\w:]+)(\{[^}]*\})?", expr
-    ):
-        name, matchers = selector
+    for name, matchers in SELECTOR.findall(expr):
         if FOR_ALL.search(name):
             continue
-        assert 'job=~"$job"' in matchers, selector
+        assert 'job=~"$job"' in matchers, name
         if not name.startswith("job:"):
-            assert 'instance=~"$instance"' in matchers, selector
+            assert 'instance=~"$instance"' in matchers, name
 
 
 @pytest.mark.parametrize(("title", "expr"), list(queries()))
