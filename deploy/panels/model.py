@@ -1,4 +1,4 @@
-"""Rows about the model: does it see what it was made for, and does it do well?"""
+"""Rows about the model: what it sees, what it expects, and where it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows about traffic: is it answered in time, by how much work, and with what errors?"""
+"""Rows about traffic: latency, load, lag and errors."""
 
 from __future__ import annotations
 

@@ -7,7 +7,9 @@ import tomllib
 
 import pytest
 
+from deploy.files import alerts, generated
 from tests.conftest import ROOT
+from tests.promtool import promtool
 from worker.cli import commands
 from worker.cli import main as fraud_worker
 from worker.config import Settings
@@ -18,6 +20,16 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 ENVIRONMENT = dict(re.findall(r"^ +(FRAUD_\w+): (.+)$", COMPOSE, re.MULTILINE))
 IMAGE = dict(re.findall(r"\b(FRAUD_\w+)=([^\s\\]+)", DOCKERFILE))
+#: What watches over the worker, and where it is asked.
+WATCHERS = {"prometheus": "9090", "alertmanager": "9093", "grafana": "3000"}
+
+SERVICES = dict(
+    re.findall(r"^  (\w+):\n((?:    .*\n|\n|  #.*\n)+)", COMPOSE, re.MULTILINE)
+)
+
+PROMETHEUS = (ROOT / "deploy/prometheus/prometheus.yml").read_text()
+PROVISIONING = ROOT / "deploy/grafana/provisioning"
+
 IN_FORCE = Settings.from_env(IMAGE | ENVIRONMENT)
 
 
@@ -44,7 +56,7 @@ def test_the_ports_are_those_that_are_served() -> None:
 
     assert set(exposed.split()) == served
     assert {host for host, inside in published if host != inside} == set()
-    assert {host for host, _ in published} - served == {"29092"}
+    assert {host for host, _ in published} - served == {"29092", *WATCHERS.values()}
 
 
 def test_the_broker_is_advertised_where_the_worker_asks() -> None:
@@ -127,3 +139,96 @@ def test_everything_that_the_image_copies_is_let_in() -> None:
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
     found = packages["setuptools"]["packages"]["find"]["include"]
     assert {name.rstrip("*") for name in found} <= sources
+
+
+# What watches over the worker
+
+
+def mounts(service: str) -> dict[str, str]:
+    """Where each file or volume of a service is seen."""
+    return dict(
+        re.findall(r"^      - ([./\w-]+):(/[\w/-]+)", SERVICES[service], re.MULTILINE)
+    )
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_mounted_file_exists_and_every_volume_is_declared(service: str) -> None:
+    declared = COMPOSE.split("\nvolumes:\n")[1].split()
+
+    for source in mounts(service):
+        if source.startswith("."):
+            assert (ROOT / source).exists(), source
+        else:
+            assert f"{source}:" in declared
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_waits_for_services_that_exist(service: str) -> None:
+    (waits,) = re.findall(r"    depends_on:\n((?:      .*\n)+)", SERVICES[service]) or [
+        ""
+    ]
+
+    named = re.findall(r"^      (?:- )?(\w+):?$", waits, re.MULTILINE)
+    assert set(named) <= set(SERVICES)
+    for name in re.findall(r"(\w+):\n +condition: service_healthy", waits):
+        assert "healthcheck:" in SERVICES[name]
+
+
+def test_watchers_are_asked_where_they_listen() -> None:
+    for service, port in WATCHERS.items():
+        assert f"- 127.0.0.1:{port}:{port}" in SERVICES[service]
+    asked = set(re.findall(r"targets: \[(\w+:\d+)\]", PROMETHEUS))
+    source = (PROVISIONING / "datasources" / "prometheus.yaml").read_text()
+
+    assert asked == {f"worker:{IN_FORCE.metrics_port}", "alertmanager:9093"}
+    assert "url: http://prometheus:9090" in source
+
+
+def test_prometheus_scrapes_paths_that_are_served() -> None:
+    served = set(metrics_routes(lambda: b"", lambda: b""))
+    paths = set(re.findall(r"metrics_path: (\S+)", PROMETHEUS)) | {"/metrics"}
+
+    assert paths == served
+    assert (
+        promtool("check", "config", ROOT / "deploy/prometheus/prometheus.yml")[0] == 0
+    )
+
+
+def test_prometheus_finds_its_configuration_and_rules() -> None:
+    assert mounts("prometheus")["./deploy/prometheus"] == "/etc/prometheus"
+    assert "--config.file=/etc/prometheus/prometheus.yml" in SERVICES["prometheus"]
+    (pattern,) = re.findall(r'^  - "(.+)"$', PROMETHEUS, re.MULTILINE)
+
+    found = {f"prometheus/{p.name}" for p in (ROOT / "deploy/prometheus").glob(pattern)}
+    assert found == {name for name in generated() if name.startswith("prometheus/")}
+
+
+def test_alertmanager_knows_the_severities_and_the_alerts() -> None:
+    text = (ROOT / "deploy/alertmanager/alertmanager.yml").read_text()
+    severities = {alert.severity for alert in alerts()}
+    names = {alert.name for alert in alerts()}
+
+    assert (
+        "--config.file=/etc/alertmanager/alertmanager.yml" in SERVICES["alertmanager"]
+    )
+    assert set(re.findall(r'severity="(\w+)"', text)) <= severities
+    receivers = set(re.findall(r"^  - name: (\w+)$", text, re.MULTILINE))
+    assert set(re.findall(r"receiver: (\w+)", text)) == receivers
+    matchers = re.findall(r'alertname(=~?)"([^"]+)"', text)
+    assert len(matchers) == 6
+    for operator, pattern in matchers:
+        exact = re.escape(pattern) if operator == "=" else pattern
+        assert any(re.fullmatch(exact, name) for name in names), pattern
+
+
+def test_grafana_finds_the_dashboard_and_its_source() -> None:
+    mounted = mounts("grafana")
+    (path,) = re.findall(r"DASHBOARD_PATH: (\S+)", SERVICES["grafana"])
+    provider = (PROVISIONING / "dashboards" / "fraud-worker.yaml").read_text()
+
+    directory = mounted["./deploy/grafana/dashboards"]
+    assert f"path: {directory}\n" in provider
+    assert path == f"{directory}/fraud-worker.json"
+    assert "grafana/dashboards/fraud-worker.json" in generated()
+    assert mounted["./deploy/grafana/provisioning"] == "/etc/grafana/provisioning"
+    assert "11.6" in SERVICES["grafana"], "the version that the dashboard is made for"
