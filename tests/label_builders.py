@@ -162,6 +162,19 @@ name = "risk_above_amount"
 ratio = ["fraud_rate", "amount"]
 """
 
+#: The first entity's windows look at labels too, so a stage without state goes before.
+ROUTED = (
+    WITH_LABELS
+    + """
+[[feature]]
+name = "customer_frauds"
+entity = "customer"
+statistic = "fraud_count"
+window = "60s"
+delay = "5s"
+"""
+)
+
 
 def batch_of_labels(
     labels: Sequence[Label], offsets: Sequence[int] | None = None

@@ -10,6 +10,7 @@ import pytest
 
 from tests.small_models import BOOK
 from tests.streams import FIRST_MS, append, payments
+from worker.codec import Decoder
 from worker.commands.findings import Finding, Level
 from worker.commands.samples import (
     Rate,
@@ -102,8 +103,8 @@ def test_no_keys_and_no_records_say_nothing() -> None:
 def values_findings(batch: RecordBatch, ratio: float = 0.5) -> list[Finding]:
     samples = {TopicPartition("transactions", 0): batch} if len(batch) else {}
     settings = Settings(dead_letter_ratio=ratio)
-    spec = Spec.from_toml(BOOK)
-    return list(check_values("transactions", samples, spec, settings))
+    decoder = Decoder(Spec.from_toml(BOOK).schema)
+    return list(check_values("transactions", samples, decoder, settings))
 
 
 def good(count: int) -> RecordBatch:

@@ -7,14 +7,28 @@ from dataclasses import replace
 
 import pytest
 
+from tests.label_builders import ROUTED, WITH_LABELS
+from tests.small_models import BOOK
 from worker.commands.findings import Finding, Level, exit_code
 from worker.commands.samples import Rate
 from worker.commands.topic_checks import Wanted, check_topics
 from worker.errors import ExitCode
+from worker.features import Spec
 from worker.kafka.admin import TopicFacts
+from worker.pipeline import TopicNames, Topology
 
 DAY_MS = 86_400_000
-WANTED = Wanted("transactions", "scores", "dead-letters", retention_ms=31 * DAY_MS)
+NAMES = TopicNames("transactions", "labels", "scores", "dead-letters")
+
+
+def wanted(spec_text: str) -> Wanted:
+    topology = Topology.of(Spec.from_toml(spec_text), "group", NAMES)
+    return Wanted(topology, retention_ms=31 * DAY_MS)
+
+
+WANTED = wanted(BOOK)
+STAGED = wanted(WITH_LABELS)
+(INNER,) = STAGED.topology.inner
 
 CONFIG = {
     "cleanup.policy": "delete",
@@ -26,10 +40,10 @@ CONFIG = {
 }
 
 
-def topics(**changes: TopicFacts | None) -> dict[str, TopicFacts]:
+def topics(of: Wanted = WANTED, **changes: TopicFacts | None) -> dict[str, TopicFacts]:
     facts = {
         name: TopicFacts(name, 4, 3, frozenset({"READ", "WRITE"}), CONFIG)
-        for name in WANTED.names
+        for name in of.names
     }
     named = {name.replace("_", "-"): topic for name, topic in changes.items()}
     return {n: f for n, f in (facts | named).items() if f is not None}
@@ -40,11 +54,21 @@ def topic(name: str, config: Mapping[str, str] | None = None) -> TopicFacts:
 
 
 def findings(rate: Rate | None = None, **changes: TopicFacts | None) -> list[Finding]:
-    return list(check_topics(WANTED, topics(**changes), rate))
+    rates = {} if rate is None else {"transactions": rate}
+    return list(check_topics(WANTED, topics(WANTED, **changes), rates))
 
 
 def not_ok(rate: Rate | None = None, **changes: TopicFacts | None) -> Finding:
     (finding,) = [f for f in findings(rate, **changes) if f.level is not Level.OK]
+    return finding
+
+
+def not_ok_of_stages(name: str, facts: TopicFacts | None) -> Finding:
+    """The one thing that is wrong when that topic of a spec with stages is so."""
+    found = topics(STAGED) | ({} if facts is None else {name: facts})
+    if facts is None:
+        del found[name]
+    (finding,) = [f for f in check_topics(STAGED, found, {}) if f.level is not Level.OK]
     return finding
 
 
@@ -163,3 +187,109 @@ def test_the_exit_code_is_that_of_the_first_failure() -> None:
 
     assert exit_code(found) is ExitCode.BROKER
     assert str(found[0]).startswith("fail  transactions: this client may not read")
+
+
+def test_the_topics_of_a_spec_with_stages_are_all_looked_at() -> None:
+    found = list(check_topics(STAGED, topics(STAGED), {INNER: Rate(1000, 200)}))
+
+    assert {f.level for f in found} == {Level.OK}
+    assert list(dict.fromkeys(f.subject for f in found)) == [
+        "transactions",
+        "labels",
+        INNER,
+        "scores",
+        "dead-letters",
+    ]
+    (kept,) = [f for f in found if f.subject == INNER and "reach" in f.text]
+    assert "that takes 536 GB a copy" in kept.text
+
+
+@pytest.mark.parametrize("name", ["labels", INNER])
+def test_a_topic_of_a_stage_that_is_missing_fails(name: str) -> None:
+    finding = not_ok_of_stages(name, None)
+
+    assert (finding.subject, finding.code) == (name, ExitCode.STATE)
+
+
+@pytest.mark.parametrize(
+    ("name", "operation"),
+    [
+        ("transactions", "READ"),
+        ("labels", "READ"),
+        (INNER, "READ"),
+        (INNER, "WRITE"),
+        ("scores", "WRITE"),
+        ("dead-letters", "WRITE"),
+    ],
+)
+def test_a_stage_needs_to_do_what_it_does_with_each_topic(
+    name: str, operation: str
+) -> None:
+    allowed = frozenset({"READ", "WRITE", "DESCRIBE"}) - {operation}
+
+    finding = not_ok_of_stages(name, replace(topic(name), operations=allowed))
+
+    assert (finding.subject, finding.code) == (name, ExitCode.BROKER)
+    assert f"add an ACL that allows {operation}" in finding.text
+
+
+def test_labels_need_not_be_writable() -> None:
+    readable = replace(topic("labels"), operations=frozenset({"READ"}))
+    found = topics(STAGED, labels=readable)
+
+    assert {f.level for f in check_topics(STAGED, found, {})} == {Level.OK}
+
+
+@pytest.mark.parametrize(
+    ("name", "loses"),
+    [
+        ("labels", "some are lost before they are read"),
+        (INNER, "windows cannot be rebuilt"),
+    ],
+)
+def test_compaction_of_what_stages_read_fails(name: str, loses: str) -> None:
+    finding = not_ok_of_stages(name, topic(name, {"cleanup.policy": "compact"}))
+
+    assert (finding.subject, finding.code) == (name, ExitCode.STATE)
+    assert loses in finding.text
+
+
+@pytest.mark.parametrize("name", ["transactions", INNER])
+def test_every_log_that_is_folded_must_be_kept_as_long_as_windows_reach(
+    name: str,
+) -> None:
+    short = topic(name, {"retention.ms": str(30 * DAY_MS)})
+
+    finding = not_ok_of_stages(name, short)
+
+    assert (finding.subject, finding.code) == (name, ExitCode.STATE)
+    assert f"--entity-name {name}" in finding.text
+
+
+def test_labels_must_be_kept_until_they_are_read_and_no_longer() -> None:
+    day = topic("labels", {"retention.ms": str(DAY_MS)})
+    hours = topic("labels", {"retention.ms": str(DAY_MS - 1)})
+
+    assert {f.level for f in check_topics(STAGED, topics(STAGED, labels=day), {})} == {
+        Level.OK
+    }
+    assert not_ok_of_stages("labels", hours).level is Level.WARN
+
+
+@pytest.mark.parametrize("name", ["labels", INNER])
+def test_topics_of_stages_with_other_partition_counts_fail(name: str) -> None:
+    finding = not_ok_of_stages(name, replace(topic(name), partition_count=5))
+
+    assert (finding.subject, finding.code) == ("partitions", ExitCode.STATE)
+    assert f"{name} 5" in finding.text
+
+
+def test_transactions_that_are_only_routed_on_need_not_be_kept() -> None:
+    """Where the first entity looks at labels, its log is an inner topic."""
+    routed = wanted(ROUTED)
+    short = topic("transactions", {"retention.ms": str(30 * DAY_MS)})
+
+    found = list(check_topics(routed, topics(routed, transactions=short), {}))
+
+    assert routed.topology.is_routed
+    assert {f.level for f in found} == {Level.OK}

@@ -6,8 +6,10 @@ import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
+from worker.codec import Decoder
+from worker.codec.labels import label_schema
 from worker.commands import samples
-from worker.commands.clients import client_settings, open_bundle, reach_of
+from worker.commands.clients import client_settings, open_bundle, topology_of
 from worker.commands.findings import (
     Finding,
     exit_code,
@@ -16,15 +18,18 @@ from worker.commands.findings import (
     ok,
     warn,
 )
+from worker.commands.start_checks import check_start
 from worker.commands.topic_checks import Wanted, check_topics
 from worker.commands.topics import needed_retention_ms
 from worker.config import Settings
 from worker.errors import BrokerFailed, ExitCode, Fatal, InvalidConfig
-from worker.kafka.admin import TIMEOUT_SECONDS, Cluster
+from worker.features import Spec
+from worker.kafka.admin import TIMEOUT_SECONDS, Cluster, TopicFacts
 from worker.kafka.config import ClientSettings
 from worker.kafka.reader import LogReader
-from worker.records import LogBounds, NextOffset, TopicPartition
-from worker.recovery import check_first_commits, needed_since_ms, plan_start
+from worker.pipeline import Topology
+from worker.pipeline.chain import label_targets
+from worker.records import RecordBatch, TopicPartition
 from worker.scoring import LoadedModel, load_model
 
 HELP = "check settings, bundle, broker, topics and keys, without consuming"
@@ -165,89 +170,46 @@ def _check_stream(
     cluster: Cluster,
     reader: LogReader,
 ) -> Iterator[Finding]:
-    topic = settings.transactions_topic
-    wanted = Wanted(
-        topic,
-        settings.scores_topic,
-        settings.dead_letters_topic,
-        needed_retention_ms(model.spec),
-    )
-    found = cluster.topics(wanted.names)
-    places = cluster.partitions(topic)
+    spec = model.spec
+    topology = topology_of(settings, spec)
+    found = cluster.topics(topology.every)
+    places = [p for topic in topology.consumed for p in cluster.partitions(topic)]
     bounds = cluster.bounds(places)
-    sampled = samples.read_samples(reader, bounds, args.sample)
-    yield from check_topics(wanted, found, samples.rate_of(sampled))
-    if places:
-        yield from samples.check_keys(topic, sampled, len(places))
-        yield from samples.check_values(topic, sampled, model.spec, settings)
-        yield from _check_start(settings, model, cluster, bounds)
+    sampled = {}
+    for topic in topology.consumed:
+        of_topic = {place: log for place, log in bounds.items() if place.topic == topic}
+        sampled[topic] = samples.read_samples(reader, of_topic, args.sample)
+    rates = {topic: samples.rate_of(batches) for topic, batches in sampled.items()}
+    yield from check_topics(
+        Wanted(topology, needed_retention_ms(spec)),
+        found,
+        {topic: rate for topic, rate in rates.items() if rate is not None},
+    )
+    yield from _check_records(settings, spec, topology, sampled, found)
+    if found.keys() >= set(topology.consumed):
+        yield from check_start(settings, spec, topology, cluster, bounds)
 
 
-def _check_start(
+def _check_records(
     settings: Settings,
-    model: LoadedModel,
-    cluster: Cluster,
-    bounds: Mapping[TopicPartition, LogBounds],
+    spec: Spec,
+    topology: Topology,
+    sampled: Mapping[str, Mapping[TopicPartition, RecordBatch]],
+    found: Mapping[str, TopicFacts],
 ) -> Iterator[Finding]:
-    """Say where a worker would go on, or why it could not."""
-    group = f"group {settings.group}"
-    committed = cluster.last_committed(list(bounds))
-    try:
-        if not check_first_commits(committed):
-            yield _first_start(settings, group)
-            return
-        replayed, behind = _start_of(settings, model, cluster, bounds, committed)
-    except Fatal as fatal:
-        yield failure(group, fatal)
-        return
-    yield ok(
-        group,
-        f"would go on with at most {behind} records to answer, after folding at most "
-        f"{replayed} earlier ones",
-    )
-
-
-def _start_of(
-    settings: Settings,
-    model: LoadedModel,
-    cluster: Cluster,
-    bounds: Mapping[TopicPartition, LogBounds],
-    committed: Mapping[TopicPartition, NextOffset | None],
-) -> tuple[int, int]:
-    """Return how many offsets would be replayed, and how many are to be answered.
-
-    Raises
-    ------
-    StateUnusable
-        The log does not allow the right state to be built.
-    """
-    reach = reach_of(model.spec)
-    needed = cluster.offsets_at(
-        {p: needed_since_ms(c, p, reach) for p, c in committed.items() if c is not None}
-    )
-    plans = [
-        plan_start(
-            place,
-            committed[place],
-            log,
-            first_needed=needed.get(place),
-            reach=reach,
-            cold_start=settings.cold_start,
+    """Say what the youngest records are that come from outside."""
+    payments, labels = topology.transactions, topology.labels
+    if payments in found:
+        count = found[payments].partition_count
+        yield from samples.check_keys(payments, sampled[payments], count)
+        decoder = Decoder(spec.schema)
+        yield from samples.check_values(payments, sampled[payments], decoder, settings)
+    if labels is not None and labels in found:
+        keys = [key for _, key in label_targets(spec, topology)]
+        decoder = Decoder(label_schema(spec.schema, keys), key_is_entity=None)
+        yield from samples.check_values(
+            labels, sampled[labels], decoder, settings, what="labels"
         )
-        for place, log in bounds.items()
-    ]
-    replayed = sum(plan.live_from - plan.replay_from for plan in plans)
-    ends = [log.end for log in bounds.values()]
-    behind = sum(e - p.live_from for e, p in zip(ends, plans, strict=True))
-    return replayed, behind
-
-
-def _first_start(settings: Settings, group: str) -> Finding:
-    text = "has never committed; the first start "
-    if settings.start == "committed":
-        remedy = "needs FRAUD_START=earliest to score what is retained, or =latest"
-        return warn(group, text + remedy)
-    return ok(group, f"{text}takes FRAUD_START={settings.start}")
 
 
 def _check_members(client: ClientSettings, cluster: Cluster) -> Iterator[Finding]:

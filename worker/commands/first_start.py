@@ -25,7 +25,8 @@ from worker.recovery import (
 #: Offsets before the end in which the youngest event is looked for first.
 _FIRST_STEP = 64
 
-_NO_LATEST = (
+#: Why a group cannot begin at the ends.
+NO_LATEST = (
     "FRAUD_START=latest: expected FRAUD_START=earliest for a spec with more than one "
     "stage, whose later windows begin empty"
 )
@@ -55,12 +56,12 @@ def ensure_started(
         if settings.start == "committed":
             raise InvalidConfig([_no_start(settings)])
         bounds = cluster.bounds(places)
-        _check_inner(topology, bounds)
+        check_inner(topology, bounds)
         if settings.start == "earliest":
             reach = reach_of(spec)
             starts = {p: start_at_earliest(bounds[p], reach) for p in places}
         elif topology.inner:
-            raise InvalidConfig([_NO_LATEST])
+            raise InvalidConfig([NO_LATEST])
         else:
             starts = _latest(settings, spec, cluster, bounds)
         if group.commit(starts):
@@ -68,10 +69,14 @@ def ensure_started(
         check_first_commits(group.committed(places))
 
 
-def _check_inner(
-    topology: Topology, bounds: Mapping[TopicPartition, LogBounds]
-) -> None:
-    """Raises StateUnusable where inner topics hold what a group has left behind."""
+def check_inner(topology: Topology, bounds: Mapping[TopicPartition, LogBounds]) -> None:
+    """Check that a group which begins finds its inner topics empty.
+
+    Raises
+    ------
+    StateUnusable
+        They hold what a group of the same name has left behind.
+    """
     used = sorted({p.topic for p, log in bounds.items() if log.end})
     old = [topic for topic in used if topic in topology.inner]
     if old:

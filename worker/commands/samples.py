@@ -14,7 +14,6 @@ from worker.codec import Decoder
 from worker.commands.findings import Finding, fail, ok, warn
 from worker.config import Settings
 from worker.errors import ExitCode
-from worker.features import Spec
 from worker.kafka.reader import LogReader, Span
 from worker.records import LogBounds, RecordBatch, TopicPartition
 
@@ -115,11 +114,13 @@ def _placement(
 def check_values(
     topic: str,
     samples: Mapping[TopicPartition, RecordBatch],
-    spec: Spec,
+    decoder: Decoder,
     settings: Settings,
+    *,
+    what: str = "payments",
 ) -> Iterator[Finding]:
-    """Say how many of the records are payments as the spec declares them."""
-    decoder, reasons, total = Decoder(spec.schema), Counter[str](), 0
+    """Say how many of the records are what the spec declares."""
+    reasons, total = Counter[str](), 0
     for batch in samples.values():
         total += len(batch)
         decoded = decoder.decode(batch.keys, batch.values, batch.timestamps_ms)
@@ -129,7 +130,7 @@ def check_values(
     rejected = reasons.total()
     if not rejected:
         if total:
-            yield ok(topic, f"all of {total} records in the sample are payments")
+            yield ok(topic, f"all of {total} records in the sample are {what}")
         return
     listed = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common(8))
     text = f"{rejected} of {total} records would be dead letters ({listed})"

@@ -9,6 +9,7 @@ from worker.commands.findings import Finding, fail, ok, warn
 from worker.commands.samples import Rate
 from worker.errors import ExitCode
 from worker.kafka.admin import TopicFacts
+from worker.pipeline import Topology
 
 _DAY_MS = 86_400_000
 
@@ -18,31 +19,43 @@ _PRODUCED_BYTES = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The topics by their part, and how long payments must be kept."""
+    """The topics of a group, and how long what its windows see must be kept."""
 
-    transactions: str
-    scores: str
-    dead_letters: str
+    topology: Topology
     retention_ms: int
 
     @property
-    def names(self) -> tuple[str, str, str]:
+    def names(self) -> tuple[str, ...]:
         """All of them, the input first."""
-        return self.transactions, self.scores, self.dead_letters
+        return self.topology.every
+
+    def operations(self, topic: str) -> tuple[str, ...]:
+        """Return what a worker does with a topic, in the broker's words."""
+        if topic in self.topology.inner:
+            return "READ", "WRITE"
+        return ("READ",) if topic in self.topology.consumed else ("WRITE",)
 
 
 def check_topics(
-    wanted: Wanted, found: Mapping[str, TopicFacts], rate: Rate | None
+    wanted: Wanted, found: Mapping[str, TopicFacts], rates: Mapping[str, Rate]
 ) -> Iterator[Finding]:
-    """Yield what there is to say about each topic, and about all together."""
+    """Yield what there is to say about each topic, and about all together.
+
+    Parameters
+    ----------
+    rates
+        How much comes into the topics, as far as that is known.
+    """
     for name in wanted.names:
         if name not in found:
             yield fail(name, "does not exist: run `fraud-worker topics`", _STATE)
             continue
         facts = found[name]
         findings = list(_check_topic(wanted, facts))
-        if name == wanted.transactions:
-            findings += _check_retention(wanted, facts, rate)
+        if name in wanted.topology.stages:
+            findings += _check_retention(wanted, facts, rates.get(name))
+        elif name in wanted.topology.consumed:
+            findings += _check_time_to_read(facts)
         if all(finding.code is ExitCode.OK for finding in findings):
             text = f"{facts.partition_count} partitions"
             yield ok(name, f"{text}, {facts.replication_factor} copies of each")
@@ -55,14 +68,14 @@ _STATE = ExitCode.STATE
 
 
 def _check_topic(wanted: Wanted, facts: TopicFacts) -> Iterator[Finding]:
-    is_input = facts.name == wanted.transactions
-    needed = "READ" if is_input else "WRITE"
-    if facts.operations is not None and needed not in facts.operations:
-        yield fail(
-            facts.name,
-            f"this client may not {needed.lower()}: add an ACL that allows {needed}",
-            ExitCode.BROKER,
-        )
+    for needed in wanted.operations(facts.name):
+        if facts.operations is not None and needed not in facts.operations:
+            yield fail(
+                facts.name,
+                f"this client may not {needed.lower()}: add an ACL that allows "
+                f"{needed}",
+                ExitCode.BROKER,
+            )
     config = facts.config
     if config is None:
         yield warn(
@@ -73,9 +86,8 @@ def _check_topic(wanted: Wanted, facts: TopicFacts) -> Iterator[Finding]:
         return
     policy = config.get("cleanup.policy", "delete")
     if policy != "delete":
-        text = f"cleanup.policy is {policy}: compaction removes records, so " + (
-            "windows cannot be rebuilt" if is_input else "answers are lost"
-        )
+        lost = _lost_by_compaction(wanted.topology, facts.name)
+        text = f"cleanup.policy is {policy}: compaction removes records, so {lost}"
         remedy = _alter(facts.name, "cleanup.policy", "delete")
         yield fail(facts.name, f"{text}\n{remedy}", _STATE)
     if config.get("unclean.leader.election.enable") == "true":
@@ -92,10 +104,17 @@ def _check_topic(wanted: Wanted, facts: TopicFacts) -> Iterator[Finding]:
         )
 
 
+def _lost_by_compaction(topology: Topology, topic: str) -> str:
+    if topic in topology.stages:
+        return "windows cannot be rebuilt"
+    is_read = topic in topology.consumed
+    return "some are lost before they are read" if is_read else "answers are lost"
+
+
 def _check_retention(
     wanted: Wanted, facts: TopicFacts, rate: Rate | None
 ) -> Iterator[Finding]:
-    """Compare how long payments are kept with how far the windows reach back."""
+    """Compare how long a stage's log is kept with how far windows reach back."""
     if facts.config is None:
         return
     needed_days = wanted.retention_ms / _DAY_MS
@@ -125,6 +144,17 @@ def _check_retention(
         yield ok(facts.name, f"{kept}; {needs}{cost}")
 
 
+def _check_time_to_read(facts: TopicFacts) -> Iterator[Finding]:
+    """Say how long there is to read what no state is ever rebuilt from."""
+    kept_ms = int((facts.config or {}).get("retention.ms", "-1"))
+    if 0 <= kept_ms < _DAY_MS:
+        yield warn(
+            facts.name,
+            f"records are kept for {kept_ms / _DAY_MS:.3g} days: an outage of a day "
+            "could not be made up for",
+        )
+
+
 def _check_counts(wanted: Wanted, found: Mapping[str, TopicFacts]) -> Iterator[Finding]:
     counts = {
         name: found[name].partition_count for name in wanted.names if name in found
@@ -134,25 +164,26 @@ def _check_counts(wanted: Wanted, found: Mapping[str, TopicFacts]) -> Iterator[F
         yield fail(
             "partitions",
             f"the topics differ in their number ({listed}), but an answer goes to the "
-            "partition of its payment: use topics with equal numbers",
+            "partition of its payment, and a worker has the same ones of all topics: "
+            "use topics with equal numbers",
             _STATE,
         )
 
 
 def _check_size(wanted: Wanted, found: Mapping[str, TopicFacts]) -> Iterator[Finding]:
     """Say how large a record may be and still become a dead letter as a whole."""
-    sizes = []
-    for name in (wanted.transactions, wanted.dead_letters):
+    topology, sizes = wanted.topology, []
+    for name in (topology.transactions, topology.dead_letters):
         config = found[name].config if name in found else None
         if config is None or "max.message.bytes" not in config:
             return
         sizes.append(int(config["max.message.bytes"]))
-    accepted, copied = min(sizes[0], _PRODUCED_BYTES), sizes[1]
-    if copied < accepted:
-        remedy = _alter(wanted.dead_letters, "max.message.bytes", str(sizes[0]))
+    taken, copied = sizes
+    if copied < min(taken, _PRODUCED_BYTES):
+        remedy = _alter(topology.dead_letters, "max.message.bytes", str(taken))
         yield warn(
-            wanted.dead_letters,
-            f"max.message.bytes is {copied}, that of {wanted.transactions} {sizes[0]}: "
+            topology.dead_letters,
+            f"max.message.bytes is {copied}, that of {topology.transactions} {taken}: "
             f"a dead letter that does not fit goes without its value\n{remedy}",
         )
 

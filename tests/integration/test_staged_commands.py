@@ -1,0 +1,172 @@
+"""check of a model with two entities and labels, on a real broker."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.broker import KafkaBroker
+from tests.commanding import run_command
+from tests.label_builders import WITH_LABELS
+from tests.published import commit_for, publish
+from tests.small_models import small_model
+from tests.staged import StagedStream, StagedTraffic, golden_log
+from worker.commands import check, topics
+from worker.commands.clients import client_settings
+from worker.config import Settings
+from worker.errors import ExitCode
+from worker.kafka.admin import Cluster
+from worker.records import LogBounds, NextOffset, Output, TopicPartition
+from worker.recovery import CommitMetadata
+
+PAYMENTS = 200
+
+
+@pytest.fixture
+def stream(
+    kafka: KafkaBroker, tmp_path: Path, fresh_name: Callable[[str], str]
+) -> StagedStream:
+    """Topics as the command makes them, with payments and labels and no worker yet."""
+    models = tmp_path / "models"
+    model = small_model(models, spec_text=WITH_LABELS, golden=golden_log())
+    name = fresh_name("staged-commands")
+    stream = StagedStream(kafka, name, models, tmp_path, model=model)
+    assert run_command(topics, settings_of(stream), "--partitions", "2") == 0
+    StagedTraffic(stream).write(PAYMENTS)
+    return stream
+
+
+def settings_of(stream: StagedStream) -> Settings:
+    return Settings(
+        bootstrap_servers=stream.kafka.bootstrap_servers,
+        group=stream.group,
+        models_dir=stream.models,
+        transactions_topic=stream.transactions,
+        labels_topic=stream.labels,
+        scores_topic=stream.scores,
+        dead_letters_topic=stream.dead_letters,
+    )
+
+
+def checked(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, list[dict[str, Any]]]:
+    """The exit code of check, and what it found."""
+    capsys.readouterr()
+    code = run_command(check, settings, "--json")
+    return code, json.loads(capsys.readouterr().out)
+
+
+def bounds_of(stream: StagedStream) -> dict[TopicPartition, LogBounds]:
+    with Cluster(client_settings(settings_of(stream))) as cluster:
+        consumed = stream.topology.consumed
+        return cluster.bounds([p for t in consumed for p in cluster.partitions(t)])
+
+
+def go_on_from(stream: StagedStream, offsets: dict[TopicPartition, int]) -> None:
+    """Commit these offsets for the group, which has folded from the start."""
+    metadata = CommitMetadata(None, 0, 0).encode()
+    commits = {place: NextOffset(offset, metadata) for place, offset in offsets.items()}
+    commit_for(stream.kafka.bootstrap_servers, stream.group, commits)
+
+
+def test_check_looks_at_the_topics_between_stages_and_at_labels(
+    stream: StagedStream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, found = checked(settings_of(stream), capsys)
+
+    said: defaultdict[str, str] = defaultdict(str)
+    for finding in found:
+        said[finding["subject"]] += f"{finding['text']}. "
+    (inner,) = stream.topology.inner
+    assert code == ExitCode.OK
+    assert all("2 partitions" in said[topic] for topic in stream.topology.every)
+    assert "records in the sample are labels" in said[stream.labels]
+    assert "windows and lateness reach" in said[inner]
+    assert said[f"group {stream.group}"].startswith(
+        "has never committed; the first start needs FRAUD_START=earliest to score what "
+        "is retained. "
+    )
+
+
+def test_check_tells_for_each_topic_where_the_group_would_go_on(
+    stream: StagedStream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What leaves nothing behind is not folded again, wherever it is taken up."""
+    bounds = bounds_of(stream)
+    offsets = {place: max(0, log.end - 1) for place, log in bounds.items()}
+    go_on_from(stream, offsets)
+
+    code, found = checked(settings_of(stream), capsys)
+
+    folded: Counter[str] = Counter()
+    behind: Counter[str] = Counter()
+    for place, log in bounds.items():
+        behind[place.topic] += log.end - offsets[place]
+        is_label = place.topic == stream.labels
+        folded[place.topic] += 0 if is_label else offsets[place]
+    assert code == ExitCode.OK
+    assert behind[stream.labels] == 1
+    assert folded[stream.transactions] == PAYMENTS - 2
+    assert [f["text"] for f in found if f["subject"] == f"group {stream.group}"] == [
+        f"{topic}: would go on with at most {behind[topic]} records to answer, after "
+        f"folding at most {folded[topic]} earlier ones"
+        for topic in stream.topology.consumed
+    ]
+
+
+def test_check_fails_where_labels_have_no_commit(
+    stream: StagedStream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = [p for p in bounds_of(stream) if p.topic != stream.labels]
+    go_on_from(stream, dict.fromkeys(places, 0))
+
+    code, found = checked(settings_of(stream), capsys)
+
+    (failure,) = [f for f in found if f["level"] == "fail"]
+    assert code == ExitCode.STATE
+    assert f"has committed nothing for {stream.labels}/0" in failure["text"]
+
+
+def test_check_fails_for_a_start_at_the_ends(
+    stream: StagedStream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    latest = replace(settings_of(stream), start="latest")
+
+    code, found = checked(latest, capsys)
+
+    (failure,) = [f for f in found if f["level"] == "fail"]
+    assert code == ExitCode.CONFIG
+    assert "expected FRAUD_START=earliest" in failure["text"]
+
+
+def test_check_fails_where_a_group_that_begins_finds_a_used_inner_topic(
+    stream: StagedStream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (inner,) = stream.topology.inner
+    place = TopicPartition(inner, 0)
+    publish(stream.kafka.bootstrap_servers, [Output(inner, b"x", b"s", 0, [], place)])
+
+    code, found = checked(settings_of(stream), capsys)
+
+    (failure,) = [f for f in found if f["level"] == "fail"]
+    assert code == ExitCode.STATE
+    assert f"{inner}: there are records of an earlier group" in failure["text"]
+
+
+def test_check_fails_without_the_topics_of_stages(
+    stream: StagedStream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = replace(settings_of(stream), group=f"{stream.group}-other")
+
+    code, found = checked(elsewhere, capsys)
+
+    (failure,) = [f for f in found if f["level"] == "fail"]
+    assert code == ExitCode.STATE
+    assert failure["text"] == "does not exist: run `fraud-worker topics`"
