@@ -279,6 +279,15 @@ def test_a_value_feeds_a_window_only_at_declared_decimals() -> None:
     assert any("needs `decimals`" in problem for problem in problems_of(text))
 
 
+def test_a_key_that_is_nearly_a_comparison_is_named_as_it_is_written() -> None:
+    text = EVERYTHING.replace("above = 1.2", "abov = 1.2")
+
+    assert any(
+        problem.endswith("unknown key 'abov', did you mean 'above'?")
+        for problem in problems_of(text)
+    )
+
+
 def test_a_feature_refers_only_to_those_before_it() -> None:
     text = EVERYTHING.replace('condition = "ratio"', 'condition = "ratio_mean"')
 

@@ -54,7 +54,7 @@ class Table:
         for key in self._content:
             if key not in self._read:
                 close = difflib.get_close_matches(key, self._read, n=1)
-                hint = f", did you mean {close[0]!r}?" if close else ""
+                hint = f", did you mean {str(close[0])!r}?" if close else ""
                 self.problem(f"unknown key {key!r}{hint}", key)
 
     def text(self, key: str, *, default: str | None = None) -> str:
