@@ -130,7 +130,7 @@ def test_a_patch_release_of_scikit_learn_warns_nobody(
     [
         b"",
         b"no pickle",
-        serialised(boosted_trees())[:-100],
+        serialised(LogisticRegression())[:-100],
         b"cno_such_package\nNoSuchClass\n.",
         b"csklearn.ensemble\nNoSuchClass\n.",
     ],
