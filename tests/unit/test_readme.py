@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from typing import get_args
 
 import jsonschema
 import pytest
@@ -18,6 +19,9 @@ from worker.cli import main as fraud_worker
 from worker.codec import DEAD_LETTER_HEADERS, Decoder, score_schema
 from worker.config import Settings
 from worker.features import Spec
+from worker.features.declarations import CalendarPart, Statistic
+from worker.features.feature_reader import KINDS
+from worker.records import FieldType
 
 TEXT = README.read_text()
 
@@ -74,6 +78,14 @@ def test_every_command_exists_and_has_these_flags(
     assert ended.value.code == 0
     known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
     assert set(flags) - known == set()
+
+
+def test_every_kind_of_feature_and_of_field_is_explained() -> None:
+    own = TEXT.partition("### Your own schema\n")[2].partition("\n### ")[0]
+    quoted = set(re.findall(r"`(\w+)`", own))
+
+    kinds = {*KINDS, *Statistic, *CalendarPart, *get_args(FieldType)}
+    assert {str(kind) for kind in kinds} - quoted == set()
 
 
 def test_every_setting_exists() -> None:

@@ -32,7 +32,7 @@ _WITHOUT_VALUE = {
 }
 
 #: The key that says which kind of feature a table is.
-_KINDS = (*EventReader.KINDS, "statistic", *Operation)
+KINDS = (*EventReader.KINDS, "statistic", *Operation)
 
 
 def read_features(
@@ -105,9 +105,9 @@ class _FeatureReader:
 
     def _feature(self, table: Table) -> Iterator[Feature]:
         """One table is one feature, or one for each of its `windows`."""
-        kinds = [k for k in _KINDS if table.has(k)]
+        kinds = [k for k in KINDS if table.has(k)]
         if len(kinds) != 1:
-            table.problem(f"exactly one of {', '.join(_KINDS)} is expected")
+            table.problem(f"exactly one of {', '.join(KINDS)} is expected")
             table.ignore()
         elif kinds[0] == "statistic":
             yield from self._window_features(table)
