@@ -223,6 +223,13 @@ class FakeConsumer:
             for place, position in self.positions().items()
         }
 
+    def ended(self) -> set[TopicPartition]:
+        return {
+            place
+            for place, position in self._next.items()
+            if not any(r.offset >= position for r in self.broker.log(place).records)
+        }
+
     def headrooms(self) -> dict[TopicPartition, int]:
         return {
             place: position - self.broker.log(place).start

@@ -136,6 +136,12 @@ class RecordBatch:
 
     Offsets increase within a partition. `timestamps_ms` is -1 where a record has no
     timestamp (a file); then nothing is compared with it.
+
+    Attributes
+    ----------
+    ranks
+        (n,) int64: what follows from a record of a lesser rank is produced first; None
+        where it is all the same.
     """
 
     topics: list[str] = field(default_factory=list)
@@ -144,11 +150,25 @@ class RecordBatch:
     timestamps_ms: list[int] = field(default_factory=list)
     keys: list[bytes | None] = field(default_factory=list)
     values: list[bytes | None] = field(default_factory=list)
+    ranks: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
+    def cut(self, rows: slice) -> RecordBatch:
+        """Return those records."""
+        columns = {name: getattr(self, name)[rows] for name in _COLUMNS}
+        ranks = None if self.ranks is None else self.ranks[rows]
+        return RecordBatch(**columns, ranks=ranks)
 
+    def extend(self, other: RecordBatch) -> None:
+        """Put records behind these; none have ranks."""
+        assert self.ranks is other.ranks is None
+        for name in _COLUMNS:
+            getattr(self, name).extend(getattr(other, name))
+
+
+_COLUMNS = ("topics", "partitions", "offsets", "timestamps_ms", "keys", "values")
 Column = NDArray[np.int64] | list[str | None]
 
 

@@ -339,7 +339,7 @@ def test_an_offset_that_cannot_be_fetched_ends_the_process_by_name(
 def test_a_topic_that_may_not_be_read_ends_the_process_if_it_lasts(
     bench: Bench,
 ) -> None:
-    bench.consumer.refusal_seconds = 0.5
+    bench.consumer.refusals.patience_seconds = 0.5
     bench.cluster.fail(Api.FETCH, E.TOPIC_AUTHORIZATION_FAILED)
 
     with pytest.raises(BrokerFailed, match="rights"):
@@ -360,7 +360,7 @@ def test_a_refusal_that_passes_is_forgotten(
     )
     poll_until(bench.consumer, lambda: bench.consumer.positions()[INPUT] >= 1)
 
-    assert bench.consumer._refused_since is None
+    assert bench.consumer.refusals.since is None
     producer.close()
 
 

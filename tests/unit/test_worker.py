@@ -172,7 +172,7 @@ def test_a_long_backlog_pauses_the_partitions_at_once() -> None:
 
     assert bench.scores() == [b"a#1", b"a#2"]
     # Two polls before the backlog is longer than a batch, none after that.
-    assert len(bench.worker._backlog) == 4
+    assert len(bench.worker._inputs) == 4
     for _ in range(4):
         bench.worker.run_once()
     assert bench.scores() == [b"a#%d" % n for n in range(1, 11)]

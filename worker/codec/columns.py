@@ -68,7 +68,7 @@ def _check_of(schema: EventSchema, field: Field) -> Callable[[Values], Checked]:
         limits = bounds if has_range(field) else None
         return lambda values: _check_identities(values, limits)
     if field.type == "time":
-        return _check_event_times if field.name == schema.event_time else _check_times
+        return check_times if field.name == schema.event_time else _check_times
     if field.type == "date":
         return _check_dates
     if field.type == "decimal" and field.encoding != "minor":
@@ -142,7 +142,7 @@ def _check_mixed_times(values: list[Any]) -> Checked:
     return Checked(merged, _merge(texts.codes, codes))
 
 
-def _check_event_times(values: Values) -> Checked:
+def check_times(values: Values) -> Checked:
     """Times that must be plausible however they are written."""
     ms, codes = _check_times(values)
     assert isinstance(ms, np.ndarray)

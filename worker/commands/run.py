@@ -14,6 +14,8 @@ from contextlib import ExitStack, contextmanager
 
 from worker import __version__
 from worker.bundle import VerifiedBundle
+from worker.codec.event_times import TimeReader
+from worker.codec.labels import LABEL_TIME
 from worker.commands.clients import open_bundle, reach_of, topology_of
 from worker.commands.connecting import connect
 from worker.config import Settings
@@ -22,6 +24,7 @@ from worker.errors import ExitCode, Fenced
 from worker.features import FeatureState
 from worker.health import Endpoint, Health, metrics_routes
 from worker.loop import (
+    Aligning,
     DeadLetterLimit,
     Limits,
     Report,
@@ -118,7 +121,7 @@ def _run(settings: Settings, stop: Stop, closing: ExitStack) -> None:
         _pipeline(settings, model, topology, broker.max_message_bytes),
         restoring=_restoring(settings, model, topology, broker.topic_ids),
         report=Report(metrics),
-        limits=_limits(settings),
+        limits=_limits(settings, model, topology),
         stop=stop,
     )
     health.watch(metrics)
@@ -175,13 +178,27 @@ def _restoring(
     )
 
 
-def _limits(settings: Settings) -> Limits:
+def _aligning(
+    settings: Settings, model: LoadedModel, topology: Topology
+) -> Aligning | None:
+    """Return how inputs are aligned; one stage folds each partition by itself."""
+    if not topology.inner:
+        return None
+    # Labels first: within a step they must not come after what should know of them.
+    times = {topology.transactions: TimeReader(model.spec.schema.event_time)}
+    if topology.labels is not None:
+        times = {topology.labels: TimeReader(LABEL_TIME), **times}
+    return Aligning(times, max(1, round(settings.max_skew_seconds * 1000)))
+
+
+def _limits(settings: Settings, model: LoadedModel, topology: Topology) -> Limits:
     return Limits(
         max_batch=settings.max_batch,
         dead_letters=DeadLetterLimit(
             max_ratio=settings.dead_letter_ratio,
             max_consecutive=settings.dead_letter_consecutive,
         ),
+        aligning=_aligning(settings, model, topology),
     )
 
 

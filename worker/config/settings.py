@@ -112,6 +112,12 @@ class Settings:
         "How old a partition's snapshot may get; after a crash, what came since is "
         "replayed. 0 takes none.",
     )
+    max_skew_seconds: float = setting(
+        3600.0,
+        kinds.number(0, 86_400),
+        "With several stages: how far apart in event time payments and labels of "
+        "different partitions are handed on while a backlog is worked off.",
+    )
     max_keys: int = setting(
         2_000_000,
         kinds.whole_number(1, 2**31 - 1),

@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as VendorPartition
 from confluent_kafka.admin import AdminClient
 
-from worker.errors import BrokerFailed, CommitAborted
+from worker.errors import CommitAborted
 from worker.kafka import questions
 from worker.kafka.config import ClientSettings, common_properties, consumer_properties
 from worker.kafka.faults import Notice, fatal_for, notice_of
@@ -27,6 +27,7 @@ from worker.kafka.partitions import (
 )
 from worker.kafka.reader import removed_until
 from worker.kafka.reading import Reading, place_of, where
+from worker.kafka.refusals import Refusals
 from worker.records import LogBounds, NextOffset, RecordBatch, TopicPartition
 
 _LOG = logging.getLogger(__name__)
@@ -51,8 +52,8 @@ class KafkaConsumer:
 
     Attributes
     ----------
-    refusal_seconds
-        How long the broker may refuse to let this member read before it gives up.
+    refusals
+        How long the broker has refused to let this member read.
     """
 
     def __init__(
@@ -66,9 +67,8 @@ class KafkaConsumer:
         self._reading = Reading()
         self._paused: set[TopicPartition] = set()
         self._is_closing = False
-        self._refused_since: float | None = None
         self._taken_at = 0.0
-        self.refusal_seconds = 30.0
+        self.refusals = Refusals(topics)
 
     def subscribe(
         self, *, on_assigned: Assigned, on_revoked: Gone, on_lost: Gone
@@ -116,11 +116,11 @@ class KafkaConsumer:
         batch = self._reading.keep(self._records(messages))
         self._end_poll()
         if len(batch):
-            self._refused_since = None
+            self.refusals.forget()
         else:
             # Any question wakes the client, which else joins and beats once a second.
             self._vendor.memberid()
-        self._check_refusal()
+        self.refusals.check()
         return batch
 
     def start(self, starts: Mapping[TopicPartition, int]) -> None:
@@ -157,6 +157,10 @@ class KafkaConsumer:
     def positions(self) -> dict[TopicPartition, int]:
         """Return the offset up to which each partition has been read."""
         return self._reading.positions()
+
+    def ended(self) -> set[TopicPartition]:
+        """Return the partitions of which all has been read that there was."""
+        return self._reading.ended()
 
     def lags(self) -> dict[TopicPartition, int]:
         """Return how many offsets lie before the end, where the broker has told it."""
@@ -247,7 +251,7 @@ class KafkaConsumer:
             return True
         if error.code() == KafkaError._PARTITION_EOF:
             self._reading.mark_end(place_of(message), message.offset() or 0)
-            self._refused_since = None
+            self.refusals.forget()
         else:
             self._heed(error, where(message))
         return False
@@ -259,17 +263,9 @@ class KafkaConsumer:
             _LOG.warning("broker_trouble", extra={"error": error.name()})
         elif notice is Notice.REFUSED:
             _LOG.warning("broker_refuses", extra={"error": error.name()})
-            self._refused_since = self._refused_since or time.monotonic()
+            self.refusals.note()
         else:
             raise fatal_for(notice, error, where)
-
-    def _check_refusal(self) -> None:
-        since = self._refused_since
-        if since is not None and time.monotonic() - since > self.refusal_seconds:
-            raise BrokerFailed(
-                f"the broker has refused to let this worker read {self._topics} for "
-                f"{self.refusal_seconds:g} s; check its rights on topics and group"
-            )
 
     def _assign(self, places: list[TopicPartition], on_assigned: Assigned) -> None:
         starts = on_assigned(self.committed(places))

@@ -70,6 +70,10 @@ class Reading:
         ends = self._ends
         return {place: max(n, ends.get(place, 0)) for place, n in self._next.items()}
 
+    def ended(self) -> set[TopicPartition]:
+        """Return the partitions that have been read to the end that the client saw."""
+        return {p for p, n in self._next.items() if self._ends.get(p, -1) >= n}
+
     def keep(self, messages: list[Message]) -> RecordBatch:
         """Return as columns those of the records that are ours to answer."""
         batch = _to_columns(messages)

@@ -1,5 +1,6 @@
 """The worker's loop; knows the broker only through its two protocols."""
 
+from worker.loop.alignment import Aligning
 from worker.loop.limits import DeadLetterLimit, Limits
 from worker.loop.phase import Phase
 from worker.loop.ports import Consumer, Producer
@@ -10,6 +11,7 @@ from worker.loop.stop import Stop
 from worker.loop.worker import Worker
 
 __all__ = [
+    "Aligning",
     "Consumer",
     "DeadLetterLimit",
     "Limits",

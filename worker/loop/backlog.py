@@ -1,13 +1,11 @@
-"""Records that were polled while a result was held: they wait here, in order."""
+"""Records that were polled and not yet answered: they wait here, in order."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import fields
 
+from worker.pipeline import pick
 from worker.records import RecordBatch, TopicPartition
-
-_COLUMNS = tuple(field.name for field in fields(RecordBatch))
 
 
 class Backlog:
@@ -20,14 +18,18 @@ class Backlog:
         return len(self._waiting)
 
     def add(self, records: RecordBatch) -> None:
-        """Put records behind those that wait."""
-        for column in _COLUMNS:
-            getattr(self._waiting, column).extend(getattr(records, column))
+        """Put records behind those that wait; they belong to the queue from now on."""
+        if len(self._waiting):
+            self._waiting.extend(records)
+        else:
+            self._waiting = records
 
     def take(self, max_records: int) -> RecordBatch:
         """Return the first records, and keep the others."""
-        taken = self._cut(slice(None, max_records))
-        self._waiting = self._cut(slice(max_records, None))
+        taken, self._waiting = self._waiting, RecordBatch()
+        if len(taken) > max_records:
+            self._waiting = taken.cut(slice(max_records, None))
+            taken = taken.cut(slice(None, max_records))
         return taken
 
     def drop(self, places: Collection[TopicPartition]) -> None:
@@ -37,14 +39,4 @@ class Backlog:
         origins = zip(waiting.topics, waiting.partitions, strict=True)
         kept = [row for row, place in enumerate(origins) if place not in gone]
         if len(kept) < len(waiting):
-            self._waiting = RecordBatch(
-                *(
-                    [getattr(waiting, column)[row] for row in kept]
-                    for column in _COLUMNS
-                )
-            )
-
-    def _cut(self, rows: slice) -> RecordBatch:
-        return RecordBatch(
-            *(getattr(self._waiting, column)[rows] for column in _COLUMNS)
-        )
+            self._waiting = pick(waiting, kept)

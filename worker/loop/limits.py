@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from worker.loop.alignment import Aligning
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterLimit:
@@ -48,6 +50,8 @@ class Limits:
     commit_seconds
         After this long the watchdog ends the process: a commit with its own patience,
         an abort and a new producer takes less.
+    aligning
+        How far apart in event time inputs are handed on; None where nothing is.
     """
 
     max_batch: int = 4096
@@ -61,3 +65,4 @@ class Limits:
     load_poll_seconds: float = 0.002
     commit_seconds: float = 120.0
     dead_letters: DeadLetterLimit = NO_DEAD_LETTER_LIMIT
+    aligning: Aligning | None = None

@@ -70,6 +70,10 @@ class Consumer(Protocol):
         """Return the offset up to which each partition has been read."""
         ...
 
+    def ended(self) -> Collection[TopicPartition]:
+        """Return the partitions of which all has been read that there was."""
+        ...
+
     def lags(self) -> Mapping[TopicPartition, int]:
         """Return how many offsets lie before the end, where that is known."""
         ...

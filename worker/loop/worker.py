@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 
 from worker.errors import BrokerFailed, CommitAborted, CommitUnknown
 from worker.loop.assignment import Assignment
-from worker.loop.backlog import Backlog
 from worker.loop.hold import Hold
 from worker.loop.idle import offset_alone
+from worker.loop.inputs import inputs_of
 from worker.loop.limits import Limits
 from worker.loop.phase import Phase
 from worker.loop.ports import Consumer, Producer
@@ -59,8 +59,10 @@ class Worker:
         self._watchdog = Watchdog(limits.commit_seconds, stop.overdue_seconds)
         self._assignment = Assignment(consumer, restoring, self._clock)
         self._snapshots = restoring.snapshots
-        self._backlog = Backlog()
         self._standing_still = StandingStill(consumer, limits.dead_letters)
+        partitions, still = self._assignment.partitions, self._standing_still.places
+        self._inputs = inputs_of(limits.aligning, consumer, partitions, still)
+        self._is_left_behind = False
         self._committed_at: dict[TopicPartition, float] = {}
         self._measured_at = self._clock()
         self.phase = Phase.STARTING
@@ -109,12 +111,12 @@ class Worker:
         self._keep_house()
 
     def _next_records(self) -> RecordBatch:
-        if len(self._backlog):
-            return self._backlog.take(self._limits.max_batch)
         limits, is_loading = self._limits, bool(self._assignment.loading)
-        return self._poll(
-            limits.load_poll_seconds if is_loading else limits.poll_seconds
-        )
+        longest = limits.load_poll_seconds if is_loading else limits.poll_seconds
+        seconds = self._inputs.poll_seconds(longest)
+        if seconds is not None:
+            self._inputs.add(self._poll(seconds))
+        return self._inputs.take(limits.max_batch)
 
     def _poll(self, seconds: float) -> RecordBatch:
         self._report.polling()
@@ -175,6 +177,7 @@ class Worker:
         """
         if self._stop.is_overdue:
             _LOG.warning("result_left_to_successor")
+            self._is_left_behind = True
             return False
         lasted = self._clock() - hold.since
         if lasted > self._limits.hold_seconds:
@@ -184,10 +187,10 @@ class Worker:
             )
         if self.phase is not Phase.HOLDING:
             self._enter(Phase.HOLDING)
-        self._backlog.add(self._poll(hold.next_wait()))
+        self._inputs.add(self._poll(hold.next_wait()))
         self._load()
         is_long = lasted > self._limits.pause_after_seconds
-        if is_long or len(self._backlog) > self._limits.max_batch:
+        if is_long or self._inputs.is_full(self._limits.max_batch):
             new = self._assignment.partitions.keys() - hold.paused
             self._consumer.pause(new)
             hold.paused |= new
@@ -196,7 +199,8 @@ class Worker:
     def _end_hold(self, hold: Hold) -> None:
         if hold.tries:
             self._enter(Phase.RUNNING)
-            self._consumer.resume(hold.paused - self._standing_still.places)
+            others = self._standing_still.places, self._inputs.paused
+            self._consumer.resume(hold.paused.difference(*others))
             seconds = round(self._clock() - hold.since, 3)
             _LOG.info("hold_ended", extra={"seconds": seconds, "tries": hold.tries})
 
@@ -249,6 +253,7 @@ class Worker:
         self, committed: Mapping[TopicPartition, NextOffset | None]
     ) -> Mapping[TopicPartition, int]:
         starts = self._assignment.take_up(committed)
+        self._inputs.begin(committed)
         self._committed_at.update(dict.fromkeys(committed, self._clock()))
         self._report.moved(Rebalance.ASSIGNED, committed)
         return starts
@@ -264,7 +269,7 @@ class Worker:
         self._assignment.let_go(places)
         if self._snapshots is not None:
             self._snapshots.forget(places)
-        self._backlog.drop(places)
+        self._inputs.drop(places)
         self._standing_still.forget(places)
         for place in places:
             self._committed_at.pop(place, None)
@@ -279,7 +284,7 @@ class Worker:
 
     def _take_last_snapshots(self) -> None:
         """Leave the state to a successor; only all that was committed is in it."""
-        is_settled = not len(self._backlog) and not self._stop.is_overdue
+        is_settled = not self._is_left_behind and not self._stop.is_overdue
         if self._snapshots is not None and is_settled:
             assignment = self._assignment
             self._snapshots.take_all(assignment.folded, assignment.restoring)

@@ -29,6 +29,7 @@ __all__ = [
     "TopicNames",
     "Topology",
     "build_stages",
+    "pick",
 ]
 
 

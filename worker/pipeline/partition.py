@@ -85,6 +85,7 @@ def pick(records: RecordBatch, rows: Sequence[int]) -> RecordBatch:
         [records.timestamps_ms[row] for row in rows],
         [records.keys[row] for row in rows],
         [records.values[row] for row in rows],
+        None if records.ranks is None else records.ranks[list(rows)],
     )
 
 

@@ -50,6 +50,9 @@ class PartitionResult:
         that are scored; -1 where a record has none.
     bins
         How the features and scores lie; None where the bundle has no reference.
+    ranks
+        Of the outputs: those of a lesser rank are produced first, also those of other
+        partitions. None where it is all the same.
     """
 
     epoch: int
@@ -64,6 +67,7 @@ class PartitionResult:
     timestamps_ms: NDArray[np.int64]
     scored_timestamps_ms: NDArray[np.int64]
     bins: BinCounts | None = None
+    ranks: NDArray[np.int64] | None = None
 
     @property
     def consumed(self) -> int:
@@ -96,7 +100,11 @@ class BatchResult:
         """All that is to be produced, in log order within each partition."""
         if len(self.parts) == 1:
             return next(iter(self.parts.values())).outputs
-        return list(chain.from_iterable(p.outputs for p in self.parts.values()))
+        outputs = list(chain.from_iterable(p.outputs for p in self.parts.values()))
+        if all(part.ranks is None for part in self.parts.values()):
+            return outputs
+        ranks = np.concatenate([_ranks_of(part) for part in self.parts.values()])
+        return [outputs[i] for i in np.argsort(ranks, kind="stable").tolist()]
 
     @property
     def next_offsets(self) -> dict[TopicPartition, NextOffset]:
@@ -140,3 +148,9 @@ class BatchResult:
         """Return what remains of the result when other partitions are lost."""
         kept = {place: part for place, part in self.parts.items() if place in places}
         return BatchResult(kept, self.stage_seconds)
+
+
+def _ranks_of(part: PartitionResult) -> NDArray[np.int64]:
+    if part.ranks is None:
+        return np.full(len(part.outputs), np.iinfo(np.int64).min)
+    return part.ranks

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from operator import attrgetter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from worker.features import FeatureTransform
 from worker.pipeline.dead_letters import DeadLetters
@@ -80,9 +81,9 @@ class Stage:
             first = own.stop
             rejections = _live_rejections(incoming, part)
             outputs = _outputs_of(answers, own)
+            rows = np.repeat(live.rows[own], answers.per_event)
             if rejections:
-                rows = live.rows[own].tolist()
-                outputs = self._merge(records, part, rows, outputs, rejections)
+                outputs, rows = self._merge(records, part, rows, outputs, rejections)
             # Who hands on counts no scores.
             scored = slice(0) if answers.flagged is None else own
             flagged = 0 if answers.flagged is None else answers.flagged[scored].sum()
@@ -101,6 +102,7 @@ class Stage:
                     timestamps_ms=stamps[part.live_row : part.span.last],
                     scored_timestamps_ms=stamps[live.rows[scored]],
                     bins=bins,
+                    ranks=None if records.ranks is None else records.ranks[rows],
                 ),
             )
 
@@ -108,20 +110,17 @@ class Stage:
         self,
         records: RecordBatch,
         part: Part,
-        rows: list[int],
+        rows: NDArray[np.intp],
         outputs: list[Output],
         rejections: list[Rejection],
-    ) -> list[Output]:
-        """Return outputs and dead letters of a part in log order."""
-        per_event = len(outputs) // max(1, len(rows))
-        in_order = {
-            row: outputs[i * per_event : (i + 1) * per_event]
-            for i, row in enumerate(rows)
-        }
-        for rejection in rejections:
-            letter = self.dead_letters.output(records, rejection, part.span.place)
-            in_order[rejection.row] = [letter]
-        return [output for row in sorted(in_order) for output in in_order[row]]
+    ) -> tuple[list[Output], NDArray[np.intp]]:
+        """Return outputs and dead letters of a part in log order, and their rows."""
+        place = part.span.place
+        letters = [self.dead_letters.output(records, r, place) for r in rejections]
+        all_rows = np.concatenate((rows, [r.row for r in rejections])).astype(np.intp)
+        order = np.argsort(all_rows, kind="stable")
+        both = outputs + letters
+        return [both[i] for i in order.tolist()], all_rows[order]
 
 
 def _outputs_of(answers: Answers, events: slice) -> list[Output]:

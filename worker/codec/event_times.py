@@ -1,0 +1,59 @@
+"""The times of records alone: read ahead of everything else, to bring them in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.codec.columns import check_times
+from worker.records import MISSING
+
+#: Milliseconds that no plausible time has.
+_BEYOND = 2**62
+
+
+class TimeReader:
+    """Reads one field of JSON records as a time, and looks at nothing else.
+
+    Takes a fifth of the time of decoding. What is wrong with a record, its decoder
+    finds out.
+    """
+
+    def __init__(self, field: str):
+        struct = msgspec.defstruct(
+            "Timed", [("time", Any, None)], rename={"time": field}, gc=False
+        )
+        self._decode = msgspec.json.Decoder(struct).decode
+        self._nothing = struct()
+
+    def read(self, values: Sequence[bytes | None]) -> NDArray[np.int64]:
+        """Return (n,) times in ms; `MISSING` where a record has none."""
+        rows: list[Any] = []
+        remaining: Any = iter(values)
+        while True:
+            try:
+                rows.extend(map(self._decode, remaining))
+            except (msgspec.DecodeError, TypeError, UnicodeDecodeError):
+                # Goes on behind the value that failed, the times so far kept.
+                rows.append(self._nothing)
+            else:
+                break
+        times_ms, codes = check_times(_written([row.time for row in rows]))
+        times = np.asarray(times_ms, np.int64)
+        return times if codes is None else np.where(codes == 0, times, MISSING)
+
+
+def _written(times: list[Any]) -> list[int | str | None]:
+    """Return what may be a time, None for everything else."""
+    if set(map(type, times)) <= {str}:
+        return times
+    return [
+        time
+        if type(time) is str or (type(time) is int and abs(time) < _BEYOND)
+        else None
+        for time in times
+    ]
