@@ -25,7 +25,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup kafka fmt lint type arrows test test-kafka coverage check
-.PHONY: demo faults bench quality model clean
+.PHONY: observe demo faults bench quality model clean
 
 help: ## Print this list.
 	@echo "make TARGET [ARGS=...]"
@@ -80,6 +80,9 @@ demo: $(READY) kafka ## Score live traffic on Kafka; SECONDS=60 RATE=500 WORKERS
 
 faults: $(READY) kafka ## Make every fault strike, and audit what comes of it.
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+observe: $(READY) kafka ## Drift, loss and silence, seen by a Prometheus on this machine.
+	@$(BIN)/python -m tests.observe $(ARGS)
 
 bench: $(READY) kafka ## Measure throughput, latency, CPU and memory.
 	@$(BIN)/python -m tests.benchmarks $(ARGS)

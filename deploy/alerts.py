@@ -18,6 +18,12 @@ BURNS = (
     ("Slow", 1, "3d", "6h", "ticket"),
 )
 
+#: A loop that does not poll for so long is stuck, and what waits so long is not scored.
+STUCK_SECONDS = 60
+
+#: Records that wait longer than that are behind.
+LAG_SECONDS = 30
+
 _SLOW = "job:fraud_event_to_score_slow:ratio_rate"
 _DEAD = "job:fraud_dlq_events:ratio_rate"
 
@@ -62,7 +68,7 @@ def state_alerts(clock: Clock) -> Iterator[Alert]:
 def _worker_alerts(clock: Clock) -> Iterator[Alert]:
     yield Alert(
         "FraudWorkerStuck",
-        f"time() - fraud_worker_last_poll_timestamp_seconds > {_seconds(clock, '1m')}",
+        f"time() - fraud_worker_last_poll_timestamp_seconds > {STUCK_SECONDS}",
         "page",
         "{{ $labels.instance }} has not polled for {{ $value | humanizeDuration }}.",
         hold="1m",
@@ -70,7 +76,7 @@ def _worker_alerts(clock: Clock) -> Iterator[Alert]:
     yield Alert(
         "FraudNoScores",
         f"sum by (job) (rate(fraud_events_scored_total[{clock('5m')}])) == 0\n"
-        f"and max by (job) (fraud_kafka_lag_seconds) > {_seconds(clock, '1m')}",
+        f"and max by (job) (fraud_kafka_lag_seconds) > {STUCK_SECONDS}",
         "page",
         "Records wait and none is scored.",
         hold="5m",
@@ -92,10 +98,9 @@ def _worker_alerts(clock: Clock) -> Iterator[Alert]:
 
 
 def _lag_alerts(clock: Clock) -> Iterator[Alert]:
-    limit = _seconds(clock, "30s")
     yield Alert(
         "FraudLagHigh",
-        f"max by (job, topic) (fraud_kafka_lag_seconds) > {limit}",
+        f"max by (job, topic) (fraud_kafka_lag_seconds) > {LAG_SECONDS}",
         "page",
         "{{ $labels.topic }} is {{ $value | humanizeDuration }} behind.",
         hold="5m",
@@ -104,7 +109,7 @@ def _lag_alerts(clock: Clock) -> Iterator[Alert]:
     yield Alert(
         "FraudRetentionLossSoon",
         "predict_linear(fraud_kafka_retention_headroom_messages"
-        f"[{clock('30m')}], {_seconds(clock, '4h')}) < 0\n"
+        f"[{clock('30m')}], {4 * 3_600}) < 0\n"
         "and fraud_kafka_consumer_lag_messages > 0",
         "page",
         "In 4 hours {{ $labels.topic }} {{ $labels.partition }} forgets records that "
@@ -115,7 +120,7 @@ def _lag_alerts(clock: Clock) -> Iterator[Alert]:
         "FraudPartitionStalled",
         "fraud_kafka_consumer_lag_messages > 0\n"
         f"and delta(fraud_kafka_consumer_lag_messages[{clock('10m')}]) >= 0\n"
-        f"and fraud_kafka_lag_seconds > {limit}",
+        f"and fraud_kafka_lag_seconds > {LAG_SECONDS}",
         "ticket",
         "{{ $labels.topic }} {{ $labels.partition }} does not catch up.",
         hold="10m",
@@ -144,15 +149,6 @@ def _model_alerts(clock: Clock) -> Iterator[Alert]:
         "{{ $value }} models score at the same time.",
         hold="30m",
     )
-
-
-def _seconds(clock: Clock, time: str) -> str:
-    """Return a time as a number of seconds, which expressions compare with."""
-    text = clock(time)
-    if text.endswith("ms"):
-        return f"{int(text[:-2]) / 1_000:g}"
-    units = {"s": 1, "m": 60, "h": 3_600}
-    return str(int(text[:-1]) * units[text[-1]])
 
 
 def _slow(window: str) -> str:

@@ -110,7 +110,7 @@ def binned(values: Floats) -> Baseline:
     return replace(baseline, counts=tuple(slot_counts(values, baseline).tolist()))
 
 
-def psi(counts: Integers, ratios: Floats) -> Floats:
+def psi(counts: Integers | Floats, ratios: Floats) -> Floats:
     """Return (w,) population stability indices of (w, slots) counts.
 
     Half a value for each bin that is not rare is added in the reference's shares,
