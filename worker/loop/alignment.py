@@ -176,19 +176,19 @@ class Alignment:
         Where they span several steps, `ranks` tells in which order what follows from
         them is to be produced.
         """
-        passing = self._passing.take(max_records)
-        room = max_records - len(passing)
-        if not self._queues or not room:
-            return passing
-        self._mark(room)
-        batch, ranks = passing, [np.full(len(passing), MISSING)]
+        batch = self._passing.take(max_records)
+        passing = len(batch)
+        if not self._queues or passing == max_records:
+            return batch
+        self._mark(max_records - passing)
+        ranks = [np.full(passing, MISSING)]
         for place, queue in self._in_order():
             if queue.has_marked:
                 records, times_ms = queue.take()
                 batch.extend(records)
                 ranks.append(self._ranks(place, times_ms))
         all_ranks = np.concatenate(ranks)
-        later = all_ranks[len(passing) :]
+        later = all_ranks[passing:]
         if len(later) and later.min() < later.max():
             batch.ranks = all_ranks
         return batch

@@ -1,0 +1,213 @@
+"""Records of several inputs leave in the order of event time, and none is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.transform_builders import everything
+from worker.features import FeatureTransform
+from worker.loop.alignment import CROWDED, SPARSE, Aligning, Alignment, Surroundings
+from worker.pipeline import PartitionState
+from worker.records import MISSING, RecordBatch, TopicPartition
+
+STEP_MS = 10
+
+#: What an alignment never looks at.
+STATE = FeatureTransform(everything()).new_state(max_keys=10, max_events=10)
+
+LABELS = TopicPartition("labels", 0)
+A, B = TopicPartition("transactions", 0), TopicPartition("transactions", 1)
+INNER = TopicPartition("inner", 0)
+
+
+class Numbers:
+    """Times as they stand in the values."""
+
+    def read(self, values: list[bytes | None]) -> np.ndarray:
+        return np.array([int(v) if v else MISSING for v in values], np.int64)
+
+
+class Bench:
+    """An alignment, and what it is told about its surroundings."""
+
+    def __init__(self, *places: TopicPartition):
+        self.ended: set[TopicPartition] = set()
+        self.ignored: set[TopicPartition] = set()
+        self.partitions = {
+            place: PartitionState(place, epoch=1, state=STATE)
+            for place in (LABELS, A, B, INNER)
+        }
+        times = {"labels": Numbers(), "transactions": Numbers()}
+        around = Surroundings(self.partitions, self._ended, self.ignored)
+        self.alignment = Alignment(Aligning(times, STEP_MS), around)
+        self.alignment.begin(dict.fromkeys(places))
+        self._offsets = dict.fromkeys(self.partitions, 0)
+
+    def _ended(self) -> Collection[TopicPartition]:
+        return self.ended
+
+    def add(self, place: TopicPartition, *times: int | None) -> None:
+        first = self._offsets[place]
+        self._offsets[place] += len(times)
+        self.alignment.add(
+            RecordBatch(
+                [place.topic] * len(times),
+                [place.partition] * len(times),
+                list(range(first, first + len(times))),
+                [0] * len(times),
+                [None] * len(times),
+                [None if t is None else b"%d" % t for t in times],
+            )
+        )
+
+    def take(self, count: int = 1000) -> list[tuple[TopicPartition, int]]:
+        """What leaves, in the order in which what follows from it is produced."""
+        batch = self.alignment.take(count)
+        places = map(TopicPartition, batch.topics, batch.partitions)
+        rows = list(zip(places, batch.offsets, strict=True))
+        if batch.ranks is None:
+            return rows
+        return [rows[i] for i in np.argsort(batch.ranks, kind="stable").tolist()]
+
+
+def test_what_is_between_stages_passes_at_once() -> None:
+    bench = Bench(A, B)
+    bench.add(A, 5)
+    bench.add(INNER, 1000, 7)
+
+    assert bench.take() == [(INNER, 0), (INNER, 1)]
+    assert len(bench.alignment) == 1
+
+
+def test_what_is_only_replayed_passes_at_once() -> None:
+    bench = Bench(A, B)
+    bench.partitions[A].live_from = 2
+    bench.add(A, 5, 6, 7)
+
+    assert bench.take() == [(A, 0), (A, 1)]
+
+
+def test_nothing_leaves_before_all_inputs_have_shown_where_they_are() -> None:
+    bench = Bench(A, B)
+    bench.add(A, 5)
+    assert bench.take() == []
+
+    bench.add(B, 500)
+
+    assert bench.take() == [(A, 0)]
+    bench.ended.add(A)
+    assert bench.take() == [(B, 0)]
+
+
+def test_an_input_without_records_is_waited_for_one_step() -> None:
+    bench = Bench(A, B)
+    bench.add(A, 0, 9, 12, 14, 30)
+    bench.add(B, 3)
+
+    assert sorted(bench.take()) == [(A, 0), (A, 1), (A, 2), (B, 0)]
+    bench.ended.add(B)
+    assert bench.take() == [(A, 3), (A, 4)]
+
+
+def test_one_that_stands_still_is_not_waited_for() -> None:
+    bench = Bench(A, B)
+    bench.ignored.add(B)
+    bench.add(A, 0, 100)
+
+    assert bench.take() == [(A, 0), (A, 1)]
+
+
+def test_one_that_was_read_up_to_a_time_holds_the_others_there() -> None:
+    bench = Bench()
+    bench.alignment.begin({A: 1000, B: 100})
+    bench.add(A, 1001)
+
+    assert bench.take() == []
+    bench.add(B, 995)
+    assert sorted(bench.take()) == [(A, 0), (B, 0)]
+
+
+def test_steps_leave_one_after_the_other_and_labels_first() -> None:
+    bench = Bench(LABELS, A, B)
+    bench.ended.update((LABELS, A, B))
+    bench.add(A, 1, 12, 23)
+    bench.add(B, 2, 11, 24)
+    bench.add(LABELS, 9, 19, 29)
+
+    assert bench.take() == [
+        *((LABELS, 0), (A, 0), (B, 0)),
+        *((LABELS, 1), (A, 1), (B, 1)),
+        *((LABELS, 2), (A, 2), (B, 2)),
+    ]
+
+
+def test_what_moves_on_takes_its_records_along() -> None:
+    bench = Bench(A, B)
+    bench.add(A, 0, 1)
+    bench.add(INNER, 1)
+    bench.alignment.drop([B, INNER])
+
+    assert bench.take() == [(A, 0), (A, 1)]
+
+
+def test_a_late_record_and_one_without_time_keep_their_place() -> None:
+    bench = Bench(A, B)
+    bench.ended.update((A, B))
+    bench.add(A, 50, 3, None, 60)
+    bench.add(B, 51)
+
+    produced = bench.take()
+
+    assert [offset for place, offset in produced if place == A] == [0, 1, 2, 3]
+    assert produced.index((B, 0)) < produced.index((A, 3))
+
+
+def test_a_partition_is_crowded_and_sparse_by_what_waits() -> None:
+    bench = Bench(A, B)
+    bench.add(A, *[5] * (CROWDED + 1))
+
+    assert bench.alignment.crowded() == [A]
+    assert bench.alignment.sparse([A]) == []
+    bench.ended.add(B)
+    assert len(bench.take(CROWDED - SPARSE + 2)) == CROWDED - SPARSE + 2
+    assert bench.alignment.crowded() == []
+    assert bench.alignment.sparse([A]) == [A]
+    bench.ignored.add(A)
+    assert bench.alignment.sparse([A]) == []
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([LABELS, A, B, INNER]),
+            st.lists(st.integers(0, 200), max_size=8),
+            st.integers(0, 12),
+        ),
+        max_size=12,
+    )
+)
+def test_all_leave_once_in_their_order_and_never_far_apart(
+    arrivals: list[tuple[TopicPartition, list[int], int]],
+) -> None:
+    bench = Bench(LABELS, A, B)
+    times: dict[TopicPartition, list[int]] = {p: [] for p in bench.partitions}
+    left: list[tuple[TopicPartition, int]] = []
+    for place, more, room in arrivals:
+        latest = times[place][-1] if times[place] else 0
+        rising = [latest + t for t in sorted(more)]
+        times[place] += rising
+        bench.add(place, *rising)
+        left += bench.take(room)
+    bench.ended.update((LABELS, A, B))
+    while more_left := bench.take(7):
+        left += more_left
+
+    for place, of_place in times.items():
+        assert [o for p, o in left if p == place] == list(range(len(of_place)))
+    inputs = [times[p][o] for p, o in left if p != INNER]
+    behind = np.maximum.accumulate(np.array(inputs, np.int64)) - inputs
+    assert all(behind <= 2 * STEP_MS)
