@@ -19,7 +19,7 @@ import confluent_kafka
 
 from tests.live import Stream, _headers, _place
 from tests.reading_back import read_back
-from worker.codec import Decoder, parse_origin
+from worker.codec import Decoder, parse_dead_letter, parse_origin
 from worker.codec.forwarding import Forwarded, ForwardingCodec
 from worker.codec.labels import label_schema
 from worker.codec.scores import published_scores
@@ -271,6 +271,17 @@ def published(stream: StagedStream) -> dict[tuple[int, int], tuple[int, float]]:
         assert place not in found, place
         found[place] = origin.digest, json.loads(message.value() or b"")["score"]
     return found
+
+
+def rejected_payments(stream: StagedStream) -> list[tuple[int, int]]:
+    """Return the places of the payments that are dead letters."""
+    messages = read_back(stream.clients, stream.dead_letters)
+    letters = (parse_dead_letter(list(_headers(m).items())) for m in messages)
+    return [
+        (letter.origin.partition, letter.offset)
+        for letter in letters
+        if letter.origin.topic == stream.transactions
+    ]
 
 
 def _logs(stream: StagedStream, topic: str) -> dict[int, RecordBatch]:

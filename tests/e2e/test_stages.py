@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,11 +10,21 @@ from pathlib import Path
 import pytest
 
 from demo.broker import KafkaBroker
+from tests.commanding import run_command
 from tests.label_builders import WITH_LABELS
 from tests.live import START_SECONDS
 from tests.small_models import small_model
-from tests.staged import StagedFold, StagedStream, StagedTraffic, golden_log, published
+from tests.staged import (
+    StagedFold,
+    StagedStream,
+    StagedTraffic,
+    golden_log,
+    published,
+    rejected_payments,
+)
 from tests.waiting import wait_until
+from worker.commands import replay
+from worker.config import Settings
 from worker.errors import ExitCode
 from worker.kafka.admin import Cluster
 
@@ -60,8 +71,30 @@ def assert_right(stream: StagedStream) -> None:
     assert fold.scores() != fold.scores(with_labels=False)
 
 
+def assert_replayed(
+    stream: StagedStream, capsys: pytest.CaptureFixture[str], *, count: int
+) -> None:
+    """Single payments are recomputed as they were published, and a dead letter too."""
+    settings, scores = Settings.from_env(stream.env()), published(stream)
+    rejected = rejected_payments(stream)
+    (inner,) = stream.topology.inner
+    for partition, offset in [*sorted(scores)[-count:], rejected[-1]]:
+        capsys.readouterr()
+        name = f"{stream.transactions}/{partition}/{offset}"
+        code = run_command(replay, settings, name, "--json")
+        found = json.loads(capsys.readouterr().out)
+        assert (code, found["differences"]) == (ExitCode.OK, [])
+        if (partition, offset) in scores:
+            digest, score = scores[partition, offset]
+            assert (int(found["digest"], 16), found["score"]) == (digest, score)
+            (handed_on,) = found["handed_on"]
+            assert handed_on.startswith(f"{inner}/")
+        else:
+            assert found["published"].startswith(f"{stream.dead_letters}/")
+
+
 def test_two_workers_two_stages_and_labels_give_what_their_logs_say(
-    stream: StagedStream,
+    stream: StagedStream, capsys: pytest.CaptureFixture[str]
 ) -> None:
     traffic = StagedTraffic(stream)
     first, second = stream.start("0"), stream.start("1")
@@ -77,4 +110,5 @@ def test_two_workers_two_stages_and_labels_give_what_their_logs_say(
     assert "missing 0, duplicated 0, out of order 0, different 0" in said
     assert f"events in {traffic.count}, labels in {traffic.label_count}, " in said
     assert_right(stream)
+    assert_replayed(stream, capsys, count=12)
     assert {first.end(), second.end()} == {ExitCode.OK}

@@ -1,4 +1,4 @@
-"""check of a model with two entities and labels, on a real broker."""
+"""check and replay of a model with two entities and labels, on a real broker."""
 
 from __future__ import annotations
 
@@ -9,19 +9,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from demo.broker import KafkaBroker
 from tests.commanding import run_command
 from tests.label_builders import WITH_LABELS
-from tests.published import commit_for, publish
+from tests.published import commit_for, publish, read_all
 from tests.small_models import small_model
 from tests.staged import StagedStream, StagedTraffic, golden_log
-from worker.commands import check, topics
+from worker.codec import Decoder
+from worker.codec.forwarding import Origins
+from worker.commands import check, replay, topics
 from worker.commands.clients import client_settings
+from worker.commands.samples import murmur2
 from worker.config import Settings
-from worker.errors import ExitCode
+from worker.errors import ExitCode, StateUnusable
+from worker.features import FeatureTransform
 from worker.kafka.admin import Cluster
+from worker.pipeline.chain import codec_of
+from worker.pipeline.sources import DUPLICATE, LATE
 from worker.records import LogBounds, NextOffset, Output, TopicPartition
 from worker.recovery import CommitMetadata
 
@@ -170,3 +177,104 @@ def test_check_fails_without_the_topics_of_stages(
     (failure,) = [f for f in found if f["level"] == "fail"]
     assert code == ExitCode.STATE
     assert failure["text"] == "does not exist: run `fraud-worker topics`"
+
+
+def hand_on(
+    stream: StagedStream, alter: Callable[[bytes], bytes] = lambda value: value
+) -> list[str]:
+    """Do the first stage's work on partition 0; return the names of the payments.
+
+    The last of them is handed on altered.
+    """
+    assert stream.model is not None
+    spec, servers = stream.model.spec, stream.kafka.bootstrap_servers
+    place = TopicPartition(stream.transactions, 0)
+    client = client_settings(settings_of(stream))
+    log = read_all(client, place, bounds_of(stream)[place].end)
+    decoded = Decoder(spec.schema).decode(log.keys, log.values, log.timestamps_ms)
+    rows = FeatureTransform(spec, 0).transform(decoded.events)
+    index = decoded.rows.tolist()
+    origins = Origins(
+        np.zeros(len(index), np.int64),
+        np.array([log.offsets[row] for row in index], np.int64),
+        [log.keys[row] or b"" for row in index],
+    )
+    flags = rows.late * LATE + rows.duplicate * DUPLICATE
+    keys, values = codec_of(spec, 1).encode_events(
+        decoded.events, origins, flags.astype(np.uint8), rows.X
+    )
+    values[-1] = alter(values[-1])
+    (inner,) = stream.topology.inner
+    outputs = [
+        Output(inner, value, key, murmur2(key) % 2, [], place)
+        for key, value in zip(keys, values, strict=True)
+    ]
+    publish(servers, outputs)
+    return [f"{place.topic}/0/{log.offsets[row]}" for row in index]
+
+
+def replayed(
+    stream: StagedStream, name: str, capsys: pytest.CaptureFixture[str]
+) -> dict[str, Any]:
+    """What replay says of a payment that nobody has answered."""
+    capsys.readouterr()
+    assert run_command(replay, settings_of(stream), name, "--json") == 1
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_replay_follows_a_payment_to_the_last_stage(
+    stream: StagedStream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = hand_on(stream)
+
+    found = replayed(stream, names[-1], capsys)
+
+    assert stream.model is not None
+    (inner,) = stream.topology.inner
+    (handed_on,) = found["handed_on"]
+    assert handed_on.startswith(f"{inner}/")
+    assert (found["record"], found["published"]) == (names[-1], None)
+    assert found["differences"] == []
+    assert tuple(found["features"]) == stream.model.spec.feature_names
+    assert found["features"]["shop_count_60s"] >= 1
+
+
+def test_replay_names_a_record_between_stages_that_says_something_else(
+    stream: StagedStream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (inner,) = stream.topology.inner
+    # A bit of the first column, behind flags, origin, event time and amount.
+    names = hand_on(stream, lambda value: value[:30] + b"\x01" + value[31:])
+
+    right, wrong = (replayed(stream, name, capsys) for name in names[-2:])
+
+    assert right["differences"] == []
+    assert wrong["differences"] == [f"what was handed on to {inner}"]
+
+
+def test_replay_of_a_payment_that_was_not_handed_on_says_so(
+    stream: StagedStream,
+) -> None:
+    with Cluster(client_settings(settings_of(stream))) as cluster:
+        (place, *_) = cluster.partitions(stream.transactions)
+    client = client_settings(settings_of(stream))
+    log = read_all(client, place, bounds_of(stream)[place].end)
+    name = f"{place.topic}/0/{log.offsets[0]}"
+
+    with pytest.raises(StateUnusable, match="has not been handed on to"):
+        run_command(replay, settings_of(stream), name)
+
+
+def test_replay_refuses_an_inner_topic_of_somebody_else(stream: StagedStream) -> None:
+    (name, *_) = hand_on(stream)
+    (inner,) = stream.topology.inner
+    servers = stream.kafka.bootstrap_servers
+    strangers = [
+        Output(inner, b"stranger", b"s", p, [], TopicPartition(inner, p))
+        for p in range(2)
+    ]
+    publish(servers, strangers)
+
+    with pytest.raises(StateUnusable, match="was not written by a stage"):
+        run_command(replay, settings_of(stream), name)

@@ -14,17 +14,20 @@ from worker.audit.fold import FoldedRecords, LogFold
 from worker.audit.pairing import Answers
 from worker.audit.published import read_answers
 from worker.audit.report import AuditReport
-from worker.audit.scope import Scope, scope_of
+from worker.audit.scope import Scope
 from worker.codec import Decoder
-from worker.commands.clients import reach_of
+from worker.commands.clients import topology_of
+from worker.commands.logs import Logs, event_time_of
+from worker.commands.staged_recomputing import Passed, StagedRecomputing
 from worker.commands.stream_audit import Models
 from worker.config import Settings
-from worker.errors import InvalidConfig, StateUnusable
-from worker.features import Spec
+from worker.errors import InvalidConfig
 from worker.kafka.admin import Cluster
 from worker.kafka.config import ClientSettings
 from worker.kafka.reader import LogReader, Span
-from worker.records import LogBounds, TopicPartition
+from worker.pipeline import Topology
+from worker.pipeline.chain import ROUTE
+from worker.records import TopicPartition
 from worker.scoring import LoadedModel
 
 #: How long to wait for an answer that an open commit hides, seconds.
@@ -44,7 +47,9 @@ class Recomputed:
     published
         Its answer, None where there is none.
     differences
-        Names of what differs; none without an answer.
+        Names of what differs; in an answer none without one.
+    handed_on
+        Its records between the stages, where there are several.
     """
 
     row: FoldedRecords
@@ -54,6 +59,7 @@ class Recomputed:
     published: Answers | None
     differences: Sequence[str]
     notices: list[str] = field(default_factory=list)
+    handed_on: Sequence[tuple[TopicPartition, int]] = ()
 
 
 class Recomputing:
@@ -70,6 +76,7 @@ class Recomputing:
         self._cluster = cluster
         self._models = models
         self._reader = LogReader(client)
+        self._logs = Logs(cluster, self._reader)
 
     def __enter__(self) -> Self:
         return self
@@ -119,11 +126,11 @@ class Recomputing:
         InvalidConfig
             There is no such model version.
         """
-        timestamp_ms = self._timestamp(place, offset)
+        timestamp_ms = self._logs.record(place, offset).timestamps_ms[0]
         published = self._published(place, offset, timestamp_ms)
         model = self._model(version, published)
-        scope = self._scope(place, model.spec)
-        row = self._fold(scope, offset, model)
+        topology = topology_of(self._settings, model.spec)
+        passed = self._pass(topology, place, offset, model)
         overrides = (
             [] if self._settings.threshold is None else [self._settings.threshold]
         )
@@ -131,33 +138,37 @@ class Recomputing:
             self._models.of,
             feature_fingerprint=model.spec.feature_fingerprint,
             thresholds=overrides,
+            stage=ROUTE if topology.is_routed else None,
         )
+        row = passed.row
         verdicts = contents.compare(row, published).verdicts if published else ()
-        scores = model.scorer.score(row.X)
+        scores = model.scorer.score(row.X) if len(row.X) else row.X
         return Recomputed(
             row=row,
             model=model,
             threshold=overrides[0] if overrides else model.threshold,
             score=float(scores[0]) if len(scores) else None,
             published=published,
-            differences=[verdict.what for verdict in verdicts],
-            notices=scope.notices,
+            differences=passed.differences + [verdict.what for verdict in verdicts],
+            notices=passed.notices,
+            handed_on=passed.handed_on,
         )
 
-    def _timestamp(self, place: TopicPartition, offset: int) -> int:
-        bounds = self._bounds(place)
-        if bounds.start <= offset < bounds.end:
-            for batch in self._reader.read(Span(place, offset, offset + 1)):
-                return batch.records.timestamps_ms[0]
-        raise StateUnusable(
-            f"{place.topic}/{place.partition}/{offset} holds no record: the log has "
-            f"offsets {bounds.start} to {bounds.end - 1}, some of which are markers"
-        )
-
-    def _bounds(self, place: TopicPartition) -> LogBounds:
-        if place not in self._cluster.partitions(place.topic):
-            raise StateUnusable(f"there is no {place.topic}/{place.partition}")
-        return self._cluster.bounds([place])[place]
+    def _pass(
+        self,
+        topology: Topology,
+        place: TopicPartition,
+        offset: int,
+        model: LoadedModel,
+    ) -> Passed:
+        """Let the record pass the stages, each behind all that led to it."""
+        if topology.inner:
+            stages = StagedRecomputing(
+                self._settings, topology, model, self._cluster, self._reader
+            )
+            return stages.follow(place, offset)
+        scope = self._logs.scope(place, model.spec)
+        return Passed(self._fold(scope, offset, model), [], [], scope.notices)
 
     def _published(
         self, consumed: TopicPartition, offset: int, timestamp_ms: int
@@ -166,7 +177,7 @@ class Recomputing:
         topics = (self._settings.scores_topic, self._settings.dead_letters_topic)
         for topic in topics:
             place = TopicPartition(topic, consumed.partition)
-            bounds = self._bounds(place)
+            bounds = self._logs.bounds(place)
             # An answer is younger than its record, unless clocks disagree.
             likely = self._cluster.offsets_at({place: timestamp_ms})[place]
             for start in dict.fromkeys((likely or bounds.start, bounds.start)):
@@ -207,14 +218,6 @@ class Recomputing:
         scorer = None if scored_by is None else self._models.of(scored_by)
         return scorer or self._models.current()
 
-    def _scope(self, place: TopicPartition, spec: Spec) -> Scope:
-        bounds = self._bounds(place)
-        span = Span(place, bounds.start, bounds.end)
-        removed_until_ms = self._reader.removed_until(span)
-        committed = self._cluster.last_committed([place])[place]
-        bounds = bounds._replace(removed_until_ms=removed_until_ms)
-        return scope_of(place, bounds, committed, reach_of(spec))
-
     def _fold(self, scope: Scope, offset: int, model: LoadedModel) -> FoldedRecords:
         """Return the record with the features that the log before it gives it."""
         fold = LogFold(
@@ -224,26 +227,7 @@ class Recomputing:
             max_keys=self._settings.max_keys,
             max_events=self._settings.max_events,
         )
-        first = min(self._first_needed(scope, offset, model), offset)
-        for batch in self._reader.read(Span(scope.place, first, offset + 1)):
-            if batch.records.offsets[-1] == offset:
-                rows = fold.fold(batch.records)
-                return rows.take(np.array([len(batch) - 1]))
-            fold.skip(batch.records)
-        raise StateUnusable(
-            f"{scope.place.topic}/{scope.place.partition}/{offset} is gone"
-        )
-
-    def _first_needed(self, scope: Scope, offset: int, model: LoadedModel) -> int:
-        """Return where to begin: earlier records cannot matter to this one."""
-        read = self._reader.read(Span(scope.place, offset, offset + 1))
-        records = next(iter(read)).records
-        decoder = Decoder(model.spec.schema)
-        events = decoder.decode(
-            records.keys, records.values, records.timestamps_ms
-        ).events
-        if not len(events):
-            return offset
-        needed_ms = reach_of(model.spec).first_needed_ms(int(events.event_time_ms[0]))
-        asked = {scope.place: max(0, needed_ms)}
-        return max(scope.fold_from, self._cluster.offsets_at(asked)[scope.place] or 0)
+        time_ms = event_time_of(self._logs.record(scope.place, offset), model.spec)
+        for records in self._logs.up_to(scope, offset, model.spec, time_ms):
+            rows = fold.fold(records)
+        return rows.take(np.array([len(rows.offsets) - 1]))

@@ -37,13 +37,16 @@ EPILOG = """examples:
 The log of the payment's partition is folded once more, from as far back as its windows
 reach, by the code that trained the model. Shown are the features with their values,
 their digest, the score, what each feature added to it or took from it, the flags, and
-what differs from the published answer.
+what differs from the published answer. Where a spec has several stages, the log of each
+is folded, labels included, up to the record by which the payment was handed on, and
+that record is named and compared, too.
 
 Exit code 0: published just so. 1: published otherwise, or not at all."""
 
 SETTINGS = (
-    *("bootstrap_servers", "group", "transactions_topic", "scores_topic"),
+    *("bootstrap_servers", "group", "transactions_topic", "labels_topic"),
     *(
+        "scores_topic",
         "dead_letters_topic",
         "models_dir",
         "public_key",
@@ -112,6 +115,8 @@ def _as_dict(found: Recomputed) -> dict[str, Any]:
         "timestamp_ms": row.timestamps_ms[0],
         "model_version": found.model.version,
     }
+    if found.handed_on:
+        facts["handed_on"] = [_name(*place) for place in found.handed_on]
     facts |= _score_facts(found) if found.score is not None else _rejection_facts(row)
     facts["published"] = (
         None if published is None else _name(published.place, int(published.offsets[0]))
