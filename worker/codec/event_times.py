@@ -37,7 +37,7 @@ class TimeReader:
         while True:
             try:
                 rows.extend(map(self._decode, remaining))
-            except (msgspec.DecodeError, TypeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, RecursionError, TypeError, UnicodeDecodeError):
                 # Goes on behind the value that failed, the times so far kept.
                 rows.append(self._nothing)
             else:
