@@ -124,6 +124,36 @@ ratio = ["kilometres", "kilometres_mean_60s"]
 decimals = 2
 """
 
+#: The same with a second entity, whose windows look at what the first stage hands on.
+TWO_ENTITIES = (
+    TOML.replace(
+        '[[field]]\nname = "id"',
+        """[[entity]]
+name = "shop"
+key = "shop"
+[[field]]
+name = "shop"
+type = "text"
+[[field]]
+name = "id\"""",
+        1,
+    )
+    + """
+[[feature]]
+name = "shop_kilometres_mean"
+entity = "shop"
+statistic = "mean"
+of = "kilometres"
+window = "60s"
+[[feature]]
+name = "shop_categories"
+entity = "shop"
+statistic = "distinct"
+of = "category"
+window = "60s"
+"""
+)
+
 VOCABULARIES = {"category": ["food", "café", ""], "merchant_code": ["5411", "-7"]}
 
 #: Places in units of 1e-4 degrees: cities, poles, and where longitudes change sign.

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.journeys import TOML, journeys, payments
+from tests.journeys import TOML, TWO_ENTITIES, VOCABULARIES, journeys, payments
 from tests.oracle import oracle_rows
 from worker.codec import Decoder, columns_to_events
 from worker.features import FeatureTransform, HistoryTransform, Spec
@@ -22,9 +22,9 @@ DECODER = Decoder(SPEC.schema)
 Payments = list[dict[str, Any]]
 
 
-def streamed(rows: Payments) -> EventBatch:
+def streamed(rows: Payments, decoder: Decoder = DECODER) -> EventBatch:
     """Events as the worker decodes them."""
-    decoded = DECODER.decode(
+    decoded = decoder.decode(
         [row["card"].encode() for row in rows],
         [json.dumps(row).encode() for row in rows],
         [-1] * len(rows),
@@ -52,6 +52,18 @@ def test_every_row_equals_its_recomputation_from_the_whole_log(rows: Payments) -
     computed = TRANSFORM.transform(events)
 
     np.testing.assert_array_equal(oracle_rows(SPEC, events).X, computed.X)
+
+
+@given(payments())
+def test_later_stages_see_them_too(rows: Payments) -> None:
+    """Codes and distances are computed once, in the first stage, and handed on."""
+    spec = Spec.from_toml(TWO_ENTITIES).with_vocabularies(VOCABULARIES)
+    with_shops = [{**row, "shop": f"s{int(row['id']) % 3}"} for row in rows]
+    events = streamed(with_shops, Decoder(spec.schema))
+
+    computed = HistoryTransform(spec).transform(events, {})
+
+    np.testing.assert_array_equal(oracle_rows(spec, events).X, computed.X)
 
 
 @given(payments(), st.data())
