@@ -73,7 +73,7 @@ class LabelledHistory:
     fraud: Flags
     known_ms: Integers
 
-    def take(self, rows: slice) -> LabelledHistory:
+    def take(self, rows: slice | Flags) -> LabelledHistory:
         """Return the history of those rows."""
         return LabelledHistory(
             self.event_time_ms[rows],
