@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,6 @@ from demo.broker import KafkaBroker, prepare
 from demo.kafka_jars import kafka_available
 from demo.mock_broker import PARTITIONS, MockBroker
 from demo.programs import DemoError
-from demo.reader import DEAD_LETTERS, SCORES, TRANSACTIONS
 
 Choice = Literal["auto", "kafka", "mock"]
 
@@ -34,7 +33,9 @@ class Broker:
     title
         What it is, and what it guarantees.
     is_real
-        Whether it is Kafka: its topics are created, its commits cover several.
+        Whether it is Kafka: its commits cover several topics.
+    create_topics
+        Creates those of these names; None where the worker's own command does.
     is_running
         Whether it lives; the mock does as long as this process.
     consumer
@@ -46,6 +47,7 @@ class Broker:
     servers: str
     title: str
     is_real: bool
+    create_topics: Callable[[Iterable[str]], None] | None = None
     is_running: Callable[[], bool] = lambda: True
     consumer: Mapping[str, str] = field(default_factory=_nothing)
     worker: Mapping[str, str] = field(default_factory=_nothing)
@@ -61,11 +63,12 @@ def open_broker(choice: Choice, directory: Path) -> Iterator[Broker]:
         Kafka is wanted, and cannot be had.
     """
     if choice == "mock" or (choice == "auto" and kafka_available() is not None):
-        with MockBroker((TRANSACTIONS, SCORES, DEAD_LETTERS)) as mock:
+        with MockBroker() as mock:
             yield Broker(
                 mock.bootstrap_servers,
                 "at-least-once demo broker, in memory",
                 is_real=False,
+                create_topics=mock.create_topics,
                 consumer={"fetch.wait.max.ms": _MOCK_FETCH_MS},
                 worker={
                     "FRAUD_GUARANTEE": "at-least-once",

@@ -22,8 +22,7 @@ _START_SECONDS = 10
 class MockBroker:
     """One broker on a loopback port, as long as the context lasts."""
 
-    def __init__(self, topics: Iterable[str]):
-        self._topics = tuple(topics)
+    def __init__(self) -> None:
         self._host: Producer | None = None
         self.bootstrap_servers = ""
 
@@ -31,9 +30,13 @@ class MockBroker:
         self._host = Producer({"test.mock.num.brokers": 1, "log_level": 0})
         brokers = self._host.list_topics(timeout=_START_SECONDS).brokers.values()
         self.bootstrap_servers = ",".join(f"{b.host}:{b.port}" for b in brokers)
-        for topic in self._topics:
-            self._host.list_topics(topic, timeout=_START_SECONDS)
         return self
+
+    def create_topics(self, names: Iterable[str]) -> None:
+        """Create topics, each with `PARTITIONS` of them."""
+        assert self._host is not None, "the broker runs"
+        for name in names:
+            self._host.list_topics(name, timeout=_START_SECONDS)
 
     def __exit__(
         self,

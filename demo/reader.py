@@ -21,7 +21,8 @@ from confluent_kafka import (
 
 from demo.tally import Answer, Incoming, Place, Snapshot, Tally
 
-TRANSACTIONS, SCORES, DEAD_LETTERS = "transactions", "scores", "dead-letters"
+TRANSACTIONS, LABELS = "transactions", "labels"
+SCORES, DEAD_LETTERS = "scores", "dead-letters"
 
 #: Longest wait for a first message, seconds, and the most that are taken at once.
 _WAIT_SECONDS, _MOST_MESSAGES = 0.1, 1_000
@@ -41,6 +42,7 @@ class Reader:
         tally: Tally,
         *,
         partitions: int,
+        has_labels: bool,
         properties: Mapping[str, str | int | float | bool],
     ):
         self._tally = tally
@@ -48,6 +50,8 @@ class Reader:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
         self._partitions = partitions
+        labels = [LABELS] if has_labels else []
+        self._topics = (TRANSACTIONS, *labels, SCORES, DEAD_LETTERS)
         self._consumer = Consumer(
             {
                 "group.id": "demo-view",
@@ -80,7 +84,7 @@ class Reader:
         self._consumer.assign(
             [
                 TopicPartition(topic, partition, OFFSET_BEGINNING)
-                for topic in (TRANSACTIONS, SCORES, DEAD_LETTERS)
+                for topic in self._topics
                 for partition in range(self._partitions)
             ]
         )
@@ -126,6 +130,9 @@ class Reader:
 def _enter(tally: Tally, message: Message, arrived_ms: float) -> None:
     """Tell the tally of a message."""
     value = message.value()
+    if message.topic() == LABELS:
+        tally.take_label(message.timestamp()[1])
+        return
     if message.topic() == TRANSACTIONS:
         place = Place(_known(message.partition()), _known(message.offset()))
         tally.take_record(place, Incoming(message.timestamp()[1], value))

@@ -30,10 +30,11 @@ _TEXT = """examples:
   python -m demo.run --broker mock                what it does where Java is missing
   python -m demo.run | tee demo.log               plain lines, for a file
 
-The payments are simulated, and so is their time: after thirty days of history, about
-as many pass while you look on. One record in a hundred is broken. The shipped model
-knows what a customer did before, and nothing of terminals: frauds at a compromised
-terminal, the larger half, look genuine to it.
+The payments are simulated, and so is their time: after five weeks of history, about a
+month passes while you look on. One record in a hundred is broken. The shipped model
+knows what a customer did before, and which payments at a terminal were confirmed as
+frauds: that is told by labels, seven days after each, so the first frauds at a
+compromised terminal look genuine to it.
 
 Ctrl-C ends the traffic early, and the audit follows all the same; SIGTERM ends
 everything at once.

@@ -154,7 +154,7 @@ class _Demo:
     def _has_settled(self) -> bool:
         """Whether every worker has partitions, and every partition a worker."""
         counts = [worker.partitions() for worker in self._workers]
-        return min(counts) > 0 and sum(counts) == self._stack.partitions
+        return min(counts) > 0 and sum(counts) == self._stack.assigned
 
     def _await(
         self, condition: Callable[[], bool], deadline: float, complaint: str

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +16,9 @@ from demo import child
 from demo.brokers import Broker, Choice, open_broker, partitions_for
 from demo.kafka_jars import tail
 from demo.programs import DemoError, command, environment, run, running
-from demo.reader import TRANSACTIONS, Reader
+from demo.reader import DEAD_LETTERS, LABELS, SCORES, TRANSACTIONS, Reader
 from demo.tally import Tally
+from demo.traffic import Part
 from demo.workers import WorkerProcess, worker
 
 #: Shares of the live traffic: spoilt, and sent a second time.
@@ -54,6 +57,8 @@ class Stack:
     ----------
     partitions
         Of each topic.
+    topics
+        Names of all of them, once they are created.
     """
 
     def __init__(self, options: Options, directory: Path, closing: ExitStack):
@@ -64,6 +69,7 @@ class Stack:
         broker = open_broker(options.broker, self._kafka)
         self.broker: Broker = closing.enter_context(broker)
         self.partitions = partitions_for(self.broker, options.workers)
+        self.topics: tuple[str, ...] = ()
         self._settings = {
             "FRAUD_BOOTSTRAP_SERVERS": self.broker.servers,
             "FRAUD_MODELS_DIR": str(options.models),
@@ -77,17 +83,25 @@ class Stack:
             raise DemoError(f"the broker has ended; {tail(log)}")
 
     def create_topics(self) -> None:
-        """Let the worker's own command create its topics.
+        """Create the topics that the worker's own command names.
 
         Raises
         ------
         DemoError
             It cannot, for instance because there is no bundle.
         """
-        if not self.broker.is_real:
+        self.topics = tuple(named_topics(self._run("topics", "--print")))
+        if self.broker.create_topics is not None:
+            self.broker.create_topics(self.topics)
             return
         numbers = [f"--partitions={self.partitions}", "--replication-factor=1"]
         self._run("topics", *numbers)
+
+    @property
+    def assigned(self) -> int:
+        """Partitions that the workers have in their care, of all that they read."""
+        consumed = set(self.topics) - {SCORES, DEAD_LETTERS}
+        return self.partitions * len(consumed)
 
     def start_workers(self) -> list[WorkerProcess]:
         """Start workers; whether they live is seen later."""
@@ -101,24 +115,29 @@ class Stack:
     def open_reader(self, tally: Tally) -> Reader:
         """Read all topics from their beginning."""
         client = {"bootstrap.servers": self.broker.servers, **self.broker.consumer}
-        reader = Reader(tally, partitions=self.partitions, properties=client)
+        reader = Reader(
+            tally,
+            partitions=self.partitions,
+            has_labels=LABELS in self.topics,
+            properties=client,
+        )
         return self._closing.enter_context(reader)
 
-    def send_all(self, payments: Path) -> None:
-        """Send payments as fast as the broker takes them.
+    def send_all(self, part: Part) -> None:
+        """Send payments and labels as fast as the broker takes them.
 
         Raises
         ------
         DemoError
             Some could not be sent.
         """
-        run(self._player(payments), log=self._log("history"))
+        run(self._player(part), log=self._log("history"))
 
-    def send_live(self, payments: Path) -> AbstractContextManager[child.Child]:
-        """Send payments as the options say, within the context."""
+    def send_live(self, part: Part) -> AbstractContextManager[child.Child]:
+        """Send payments and labels as the options say, within the context."""
         options = self._options
         argv = [
-            *self._player(payments),
+            *self._player(part),
             f"--rate={options.rate}",
             f"--seconds={options.seconds}",
             f"--broken={_BROKEN}",
@@ -152,16 +171,31 @@ class Stack:
         finally:
             child.stop(process)
 
-    def _player(self, payments: Path) -> list[str]:
-        return [
+    def _player(self, part: Part) -> list[str]:
+        argv = [
             *(sys.executable, "-m", "demo.live"),
             *("--bootstrap-servers", self.broker.servers),
-            *("--topic", TRANSACTIONS, "--payments", str(payments)),
+            *("--topic", TRANSACTIONS, "--payments", str(part.payments)),
         ]
+        if LABELS in self.topics:
+            argv += ["--labels-topic", LABELS, "--labels", str(part.labels)]
+        return argv
 
-    def _run(self, *arguments: str) -> None:
+    def _run(self, *arguments: str) -> str:
         argv = command("fraud-worker", *arguments)
-        run(argv, log=self._log(arguments[0]), env=environment(self._settings))
+        return run(argv, log=self._log(arguments[0]), env=environment(self._settings))
 
     def _log(self, name: str) -> Path:
         return self._directory / f"{name}.log"
+
+
+def named_topics(printed: str) -> Iterator[str]:
+    """Yield the names in what `fraud-worker topics --print` writes.
+
+    >>> list(named_topics("kafka-topics.sh --create --topic scores --partitions 4"))
+    ['scores']
+    """
+    for line in printed.splitlines():
+        words = shlex.split(line)
+        if "--topic" in words:
+            yield words[words.index("--topic") + 1]

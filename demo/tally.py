@@ -46,13 +46,21 @@ class Answer(NamedTuple):
 
 
 class Flagged(NamedTuple):
-    """A payment above the threshold, and whether it was a fraud indeed."""
+    """A payment above the threshold, and whether it was a fraud indeed.
+
+    Attributes
+    ----------
+    reasons
+        Texts of what raised the score most, the most first.
+    """
 
     event_time: str
     customer: str
+    terminal: str
     amount: float
     score: float
     is_fraud: bool
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -61,11 +69,14 @@ class Counts:
 
     Attributes
     ----------
+    labels
+        Frauds that were confirmed.
     caught
         Frauds that were flagged.
     """
 
     records: int = 0
+    labels: int = 0
     scores: int = 0
     dead_letters: int = 0
     frauds: int = 0
@@ -132,11 +143,14 @@ class Tally:
     ----------
     live_from_ms
         What has an earlier timestamp is history: answered, but counted apart.
+    history, history_labels
+        Payments and labels of that.
     """
 
     frauds: frozenset[str]
     live_from_ms: float = math.inf
     history: int = 0
+    history_labels: int = 0
     counts: Counts = field(default_factory=Counts)
     latencies: Latencies = field(default_factory=Latencies)
     _waiting: dict[Place, Incoming] = field(default_factory=dict)
@@ -167,6 +181,13 @@ class Tally:
         if (answer := self._early.pop(place, None)) is not None:
             self.take_answer(answer)
 
+    def take_label(self, timestamp_ms: int) -> None:
+        """Count a label, which nobody answers."""
+        if timestamp_ms < self.live_from_ms:
+            self.history_labels += 1
+        else:
+            self.counts.labels += 1
+
     def take_answer(self, answer: Answer) -> None:
         """Count an answer when its record is known."""
         record = self._waiting.pop(answer.place, None)
@@ -174,6 +195,11 @@ class Tally:
             self._early[answer.place] = answer
         elif record.timestamp_ms >= self.live_from_ms:
             self._count(record, answer)
+
+    @property
+    def flagged(self) -> tuple[Flagged, ...]:
+        """The latest first."""
+        return tuple(reversed(self._flagged))
 
     def snapshot(self, now: float) -> Snapshot:
         """Return what is known now, in seconds since 1970."""
@@ -186,7 +212,7 @@ class Tally:
             p50_ms=percentile(took, 0.50),
             p99_ms=percentile(took, 0.99),
             event_time=self._event_time,
-            flagged=tuple(reversed(self._flagged)),
+            flagged=self.flagged,
             reasons=dict(self._reasons.most_common()),
         )
 
@@ -214,8 +240,10 @@ class Tally:
                 Flagged(
                     event_time=score["event_time"],
                     customer=paid["customer_id"],
+                    terminal=paid["terminal_id"],
                     amount=paid["amount"],
                     score=score["score"],
                     is_fraud=is_fraud,
+                    reasons=tuple(r["text"] for r in score.get("reasons", ())),
                 )
             )

@@ -1,8 +1,9 @@
-"""What the demo sends: simulated payments, and which of them are frauds.
+"""What the demo sends: simulated payments, and labels of those that are frauds.
 
-Thirty simulated days of history fill the windows; then the clock of the simulation
-runs so fast that the demo covers some thirty more. Event times lie in the past, never
-ahead of the records that carry them; a worker takes its time from nothing else.
+Simulated weeks of history fill the windows; then the clock of the simulation runs so
+fast that the demo covers some thirty days more. A label is sent when that clock reaches
+the time at which it became known. Event times lie in the past, never ahead of the
+records that carry them; a worker takes its time from nothing else.
 """
 
 from __future__ import annotations
@@ -11,11 +12,17 @@ import datetime as dt
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 
-#: As long as the longest window of the shipped model.
-HISTORY_DAYS = 30
+from demo.live import EVENT_TIME, LABEL_TIME
+
+#: As long as the longest window of the shipped model, and the delay of its labels.
+HISTORY_DAYS = 30 + 7
+
+#: About so many days pass while the demo is looked at.
+_LIVE_DAYS = 30
 
 #: Payments of a customer on a mean day, by the rules of the simulation.
 _DAILY_PAYMENTS = 1.92
@@ -38,8 +45,8 @@ class TrafficPlan:
 
     @property
     def customers(self) -> int:
-        """As many as make the live payments cover about as long as the history."""
-        wanted = self.seconds * self.rate / (_DAILY_PAYMENTS * HISTORY_DAYS)
+        """As many as make the live payments cover about a month."""
+        wanted = self.seconds * self.rate / (_DAILY_PAYMENTS * _LIVE_DAYS)
         return min(max(round(wanted), _FEWEST_CUSTOMERS), _MOST_CUSTOMERS)
 
     @property
@@ -74,36 +81,55 @@ class TrafficPlan:
         return ["simulate", *(f"--{name}={value}" for name, value in numbers.items())]
 
 
+class Part(NamedTuple):
+    """Files of payments and of labels that are sent one after the other, in time."""
+
+    payments: Path
+    labels: Path
+
+
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Files of payments to be sent, and the truth about them.
+    """What is to be sent, and the truth about it.
 
     Attributes
     ----------
+    history_count
+        Payments of the history.
     frauds
         Ids of the fraudulent payments.
     """
 
-    history: Path
-    live: Path
+    history: Part
+    live: Part
     history_count: int
     frauds: frozenset[str]
 
 
 def read_traffic(plan: TrafficPlan, directory: Path) -> Traffic:
-    """Part what was simulated into the history and what will be live."""
-    history, live = directory / "history.jsonl", directory / "live.jsonl"
+    """Part what was simulated into the history and what will be live.
+
+    A payment goes by the time at which it happened, a label by the one at which it
+    became known.
+    """
+    history, live = (
+        Part(directory / f"{part}.jsonl", directory / f"{part}-labels.jsonl")
+        for part in ("history", "live")
+    )
+    payments, labels = directory / "transactions.jsonl", directory / "labels.jsonl"
     first_live = plan.start + dt.timedelta(days=HISTORY_DAYS)
-    count = _part(directory / "transactions.jsonl", history, live, first_live)
-    return Traffic(history, live, count, _frauds(directory / "labels.jsonl"))
+    boundary = f"{first_live.isoformat()}T"
+    count = _part(payments, history.payments, live.payments, EVENT_TIME, boundary)
+    _part(labels, history.labels, live.labels, LABEL_TIME, boundary)
+    return Traffic(history, live, count, _frauds(labels))
 
 
-def _part(source: Path, history: Path, live: Path, first_live: dt.date) -> int:
-    """Write the payments before that day to one file, the others to another."""
-    boundary, count = f"{first_live.isoformat()}T", 0
+def _part(source: Path, history: Path, live: Path, field: str, boundary: str) -> int:
+    """Write what is before the boundary to one file, the rest to another; count."""
+    count = 0
     with source.open("rb") as lines, history.open("wb") as old, live.open("wb") as new:
         for line in lines:
-            is_history = orjson.loads(line)["event_time"] < boundary
+            is_history = orjson.loads(line)[field] < boundary
             (old if is_history else new).write(line)
             count += is_history
     return count

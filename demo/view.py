@@ -18,11 +18,12 @@ from demo.tally import Counts, Flagged, Snapshot
 #: The screen is no wider: an eye would lose the line.
 MAX_WIDTH = 90
 
-#: Fewest and most flagged payments on the screen.
-_FEWEST_FLAGGED, _MOST_FLAGGED = 3, 15
+#: Fewest and most flagged payments on the screen, and the lines that each takes.
+_FEWEST_FLAGGED, _MOST_FLAGGED, _FLAGGED_LINES = 3, 12, 2
 
-#: Lines for the reasons of dead letters, kept free from the start.
-_REASON_LINES = 6
+#: Lines for the kinds of dead letters, kept free from the start: all of them need six,
+#: on a screen that is tall enough.
+_KIND_LINES, _MOST_KIND_LINES, _TALL = 1, 6, 36
 
 _LABEL, _HEADING, _GOOD, _BAD = "dim", "bold", "green", "red"
 
@@ -59,10 +60,11 @@ def screen(now: Snapshot, scene: Scene, *, width: int, height: int) -> Text:
         Text(),
         _quality(now.counts),
     ]
-    bottom = [Text(), *_dead_letters(now, width)]
-    room = height - len(top) - len(bottom) - 2
+    kind_lines = _MOST_KIND_LINES if height >= _TALL else _KIND_LINES
+    bottom = [Text(), *_dead_letters(now, width, kind_lines)]
+    room = (height - len(top) - len(bottom) - 2) // _FLAGGED_LINES
     shown = min(max(room, _FEWEST_FLAGGED), _MOST_FLAGGED)
-    lines = [*top, *_flagged(now.flagged, shown), *bottom]
+    lines = [*top, *_flagged(now.flagged, shown, width), *bottom]
     return Text("\n", no_wrap=True, overflow="crop").join(lines)
 
 
@@ -78,6 +80,7 @@ def plain_line(now: Snapshot, scene: Scene) -> str:
         f"flagged {counts.flagged}",
         f"precision {_share(counts.precision)}",
         f"recall {_share(counts.recall)}",
+        f"labels {counts.labels}",
         f"dead letters {counts.dead_letters}",
     )
     return "  ".join(parts)
@@ -86,6 +89,18 @@ def plain_line(now: Snapshot, scene: Scene) -> str:
 def clock(seconds: float) -> str:
     """Return minutes and seconds."""
     return f"{int(seconds) // 60:02}:{int(seconds) % 60:02}"
+
+
+def shortened(text: str, width: int) -> str:
+    """Return a reason's text, without what is too much of it before its value.
+
+    >>> shortened("mean amount of this customer in 30 days: 57.20", 30)
+    'mean amount of this c…: 57.20'
+    """
+    if len(text) <= width:
+        return text
+    phrase, _, value = text.rpartition(": ")
+    return f"{phrase[: max(0, width - len(value) - 4)].rstrip()}…: {value}"
 
 
 def flow(items: Iterable[str], width: int) -> Iterator[str]:
@@ -108,17 +123,19 @@ def _header(scene: Scene, width: int) -> Text:
 
 
 def _traffic(now: Snapshot) -> Iterator[Text]:
-    """Three lines: what goes in and out on the left, how it is on the right."""
+    """Four lines: what goes in and out on the left, how it is on the right."""
     counts = now.counts
     left = (
         ("records in", f"{now.records_a_second:,.0f}/s", f"{counts.records:,}"),
         ("answers out", f"{now.answers_a_second:,.0f}/s", f"{counts.answers:,}"),
+        ("labels in", "", f"{counts.labels:,}"),
         ("lag", "", f"{now.waiting:,}"),
     )
     right = (
         ("event to score p50", _ms(now.p50_ms)),
         ("event to score p99", _ms(now.p99_ms)),
-        ("simulated time", _minute(now.event_time)),
+        ("simulated time", minute(now.event_time)),
+        ("", ""),
     )
     for (name, rate, count), (other, value) in zip(left, right, strict=True):
         yield Text.assemble(
@@ -157,33 +174,48 @@ def _quality(counts: Counts) -> Text:
     )
 
 
-def _flagged(flagged: tuple[Flagged, ...], count: int) -> Iterator[Text]:
-    """A heading and exactly so many lines, the latest first."""
-    heading = f"{'customer':>10}{'amount':>12}{'score':>10}"
+def _flagged(flagged: tuple[Flagged, ...], count: int, width: int) -> Iterator[Text]:
+    """A heading and the lines of exactly so many payments, the latest first."""
+    heading = f"{'customer':>10}{'terminal':>10}{'amount':>12}{'score':>9}"
     yield Text(f"{'event time':<19}{heading}   truth", _LABEL)
     for payment in flagged[:count]:
         truth = ("fraud", _GOOD) if payment.is_fraud else ("genuine", _BAD)
+        who = f"{payment.customer:>10}{payment.terminal:>10}"
         yield Text.assemble(
-            f"{_minute(payment.event_time):<19}{payment.customer:>10}",
-            f"{payment.amount:>12,.2f}{payment.score:>10.3f}   ",
+            f"{minute(payment.event_time):<19}{who}",
+            f"{payment.amount:>12,.2f}{payment.score:>9.3f}   ",
             truth,
         )
-    for _ in range(count - len(flagged)):
+        reason = next(iter(payment.reasons), "")
+        yield Text(shortened(f"  {reason}", width), _LABEL)
+    for _ in range(_FLAGGED_LINES * max(0, count - len(flagged))):
         yield Text()
 
 
-def _dead_letters(now: Snapshot, width: int) -> Iterator[Text]:
+def _dead_letters(now: Snapshot, width: int, count: int) -> Iterator[Text]:
+    """A heading and exactly so many lines of kinds, with as many as they hold."""
     yield Text.assemble(
         (f"{'dead letters':<14}", _HEADING), f"{now.counts.dead_letters:>8,}"
     )
-    items = (f"{reason} {count:,}" for reason, count in sorted(now.reasons.items()))
+    items = [f"{reason} {number:,}" for reason, number in sorted(now.reasons.items())]
     lines = list(flow(items, width))
-    lines += [""] * (_REASON_LINES - len(lines))
+    if len(lines) > count:
+        lines = _cut(items, width, count)
+    lines += [""] * (count - len(lines))
     for line in lines:
         yield Text(line, _LABEL)
 
 
-def _minute(event_time: str) -> str:
+def _cut(items: list[str], width: int, count: int) -> list[str]:
+    """Return so many lines, of which the last says how many items are not there."""
+    for left in range(1, len(items) + 1):
+        kept = [*items[: len(items) - left], f"and {left} more kinds"]
+        if len(lines := list(flow(kept, width))) <= count:
+            return lines
+    return [""] * count
+
+
+def minute(event_time: str) -> str:
     """Return an RFC 3339 time without seconds and zone, for people."""
     return event_time[:16].replace("T", " ")
 

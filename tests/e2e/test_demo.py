@@ -136,18 +136,25 @@ def test_every_record_is_scored_once_and_nothing_is_left(
 
     assert demo.end() == 0, demo.errors.read_text()
     lines = demo.text().splitlines()
-    said = _numbers(r"history +([\d,]+) payments", lines) + _numbers(
-        r"live +([\d,]+) records: ([\d,]+) scores and ([\d,]+) dead letters", lines
+    said = _numbers(
+        r"history +([\d,]+) payments and ([\d,]+) labels", lines
+    ) + _numbers(
+        r"live +([\d,]+) records: ([\d,]+) scores and ([\d,]+) dead letters; "
+        r"([\d,]+) labels",
+        lines,
     )
-    history, live, scores, dead_letters = said
+    history, labels, live, scores, dead_letters, live_labels = said
     assert lines[-2] == (
-        f"events in {history + live}, scores {history + scores}, "
-        f"dead letters {dead_letters}"
+        f"events in {history + live}, labels in {labels + live_labels}, "
+        f"scores {history + scores}, dead letters {dead_letters}"
     )
+    assert labels > 0
+    assert live_labels > 0
     assert lines[-1] == CLEAN
     assert live == scores + dead_letters >= 1200
     assert dead_letters > 0
     assert re.search(r"event to score p50 \d+ ms p99 \d+ ms", demo.text())
+    assert re.search(r"\nexample .*customer .* terminal .*\n +- .+: ", demo.text())
     assert "Apache Kafka, exactly once" in demo.text()
     assert demo.leaves_nothing()
 
@@ -222,11 +229,11 @@ def test_a_missing_bundle_ends_it_with_the_workers_own_words(
 
     assert demo.end() == 3
     said = demo.errors.read_text()
-    assert "worker-1 ended with exit code 3" in said
+    assert "topics ended with exit code 3" in said
     assert "fraud-train publish" in said
     (kept,) = demo.temporary.iterdir()
     assert f"kept: {kept}" in said
-    assert "fraud-train publish" in (kept / "worker-1.log").read_text()
+    assert "fraud-train publish" in (kept / "topics.log").read_text()
     wait_until(
         lambda: not demo.started(), what="the end of all children", seconds=SECONDS
     )

@@ -8,14 +8,15 @@ import orjson
 import pytest
 
 from demo.figures import Latencies, Rate, percentile
-from demo.summary import summary
+from demo.summary import examples, summary
 from demo.tally import Answer, Incoming, Place, Tally
 
 
 def record(*, at_ms: int = 1_000, number: int = 1, amount: float = 10.0) -> Incoming:
     value = {
         "transaction_id": str(number),
-        "customer_id": f"customer {number}",
+        "customer_id": f"c{number}",
+        "terminal_id": f"t{number}",
         "amount": amount,
     }
     return Incoming(at_ms, orjson.dumps(value))
@@ -28,6 +29,7 @@ def score(
     number: int = 1,
     flagged: bool = False,
     flags: tuple[str, ...] = (),
+    reasons: tuple[str, ...] = (),
 ) -> Answer:
     value = {
         "transaction_id": str(number),
@@ -35,6 +37,7 @@ def score(
         "score": 0.75,
         "flagged": flagged,
         "flags": flags,
+        "reasons": [{"feature": "any", "text": text} for text in reasons],
     }
     return Answer(Place(0, offset), at_ms, orjson.dumps(value))
 
@@ -112,11 +115,31 @@ def test_flagged_payments_are_held_against_the_truth() -> None:
     assert (now.counts.flagged, now.counts.caught, now.counts.frauds) == (3, 2, 3)
     assert now.counts.precision == now.counts.recall == pytest.approx(2 / 3)
     assert [(f.customer, f.amount, f.is_fraud) for f in now.flagged] == [
-        ("customer 4", 4.0, True),
-        ("customer 3", 3.0, False),
-        ("customer 1", 1.0, True),
+        ("c4", 4.0, True),
+        ("c3", 3.0, False),
+        ("c1", 1.0, True),
     ]
     assert now.event_time == "2026-10-03T14:02:05Z"
+
+
+def test_a_flagged_payment_keeps_where_it_was_made_and_why_it_was_flagged() -> None:
+    counting = tally()
+    counting.take_record(Place(0, 0), record())
+    counting.take_answer(score(0, flagged=True, reasons=("first: 2", "second: 1")))
+
+    (flagged,) = counting.flagged
+
+    assert flagged.terminal == "t1"
+    assert flagged.reasons == ("first: 2", "second: 1")
+
+
+def test_labels_are_counted_and_wait_for_no_answer() -> None:
+    counting = tally(live_from_ms=5_000)
+    for at_ms in (4_999, 5_000, 5_001):
+        counting.take_label(at_ms)
+
+    assert (counting.history_labels, counting.counts.labels) == (1, 2)
+    assert counting.records == counting.waiting == 0
 
 
 def test_a_payment_that_was_sent_twice_is_judged_once() -> None:
@@ -190,21 +213,43 @@ def test_the_summary_says_what_came_in_and_what_came_out() -> None:
     counting.take_record(Place(0, 0), record(at_ms=400, number=9))
     counting.take_record(Place(0, 1), record(at_ms=1_000))
     counting.take_record(Place(0, 2), record(at_ms=1_000))
+    counting.take_label(400)
+    counting.take_label(1_000)
     counting.take_answer(score(0, number=9))
-    counting.take_answer(score(1, at_ms=1_012, flagged=True))
+    reasons = (f"{'long ' * 20}phrase: 3 days", "short: 1")
+    counting.take_answer(score(1, at_ms=1_012, flagged=True, reasons=reasons))
     counting.take_answer(Answer(Place(0, 2), 1_030, b"", "empty"))
 
+    who = "customer c1 at terminal t1"
     assert list(summary(counting)) == [
-        "history  1 payments",
-        "live     2 records: 1 scores and 1 dead letters",
+        "history  1 payments and 1 labels",
+        "live     2 records: 1 scores and 1 dead letters; 1 labels",
         "latency  p50 12 ms, p99 30 ms, p99.9 30 ms: record's time to answer read",
         "flagged  1, 1 of them frauds: precision 1.00",
         "frauds   1, 1 of them flagged: recall 1.00",
+        f"example  2026-10-03 14:02, {who}, 10.00: score 0.750, fraud",
+        f"         - {'long ' * 14}long",
+        "           long long long long long phrase: 3 days",
+        "         - short: 1",
     ]
+
+
+def test_the_summary_shows_the_latest_payment_of_each_of_three_first_reasons() -> None:
+    counting = tally()
+    for number, first in enumerate("abbcdd", start=1):
+        counting.take_record(Place(0, number), record(number=number))
+        reasons = (f"{first}: {number}", "other: 1")
+        counting.take_answer(
+            score(number, number=number, flagged=True, reasons=reasons)
+        )
+
+    shown = [payment.customer for payment in examples(counting.flagged)]
+
+    assert shown == ["c6", "c4", "c3"]
 
 
 def test_the_summary_of_nothing_claims_nothing() -> None:
     assert list(summary(tally())) == [
-        "history  0 payments",
-        "live     0 records: 0 scores and 0 dead letters",
+        "history  0 payments and 0 labels",
+        "live     0 records: 0 scores and 0 dead letters; 0 labels",
     ]

@@ -9,7 +9,7 @@ import pytest
 
 from demo.scrape import Scrape, WorkerFigures, figures, sums_of
 from demo.tally import Counts, Flagged, Snapshot
-from demo.view import MAX_WIDTH, Scene, clock, flow, plain_line, screen
+from demo.view import MAX_WIDTH, Scene, clock, flow, plain_line, screen, shortened
 
 REASONS = (
     *("bad_time", "empty", "key_mismatch", "missing_field", "no_key", "not_an_object"),
@@ -33,12 +33,30 @@ SCENE = Scene(
     workers={"worker-1": FIGURES},
 )
 
-FRAUD = Flagged("2026-10-31T16:44:09Z", "2044", 1290.35, 0.99612, is_fraud=True)
-FALSE_ALARM = Flagged("2026-10-31T14:14:00Z", "7", 55.4, 0.1, is_fraud=False)
+LONG_REASON = (
+    "number of confirmed frauds of this terminal in 7 days that ended 7 days ago"
+)
+
+FRAUD = Flagged(
+    *("2026-10-31T16:44:09Z", "2044", "31", 1290.35, 0.99612),
+    is_fraud=True,
+    reasons=("amount: 1,290.35", "weekend: yes"),
+)
+FALSE_ALARM = Flagged(
+    *("2026-10-31T14:14:00Z", "7", "9856", 55.4, 0.1),
+    is_fraud=False,
+    reasons=(f"{LONG_REASON}: 12",),
+)
 
 BUSY = Snapshot(
     counts=Counts(
-        records=11_482, scores=11_380, dead_letters=100, flagged=8, frauds=10, caught=6
+        records=11_482,
+        labels=94,
+        scores=11_380,
+        dead_letters=100,
+        flagged=8,
+        frauds=10,
+        caught=6,
     ),
     waiting=2,
     records_a_second=500.3,
@@ -55,15 +73,20 @@ Apache Kafka, exactly once   model 2018-09-16.1                  00:23 of 01:00
 ───────────────────────────────────────────────────────────────────────────────
 records in       500/s     11,482       event to score p50             24 ms
 answers out      500/s     11,480       event to score p99          1,031 ms
-lag                             2       simulated time      2026-10-31 16:59
+labels in                      94       simulated time      2026-10-31 16:59
+lag                             2
 
 worker           partitions      commits records each          CPU       memory
 worker-1                  4         62/s          8.1          33%       346 MB
 
 flagged              8   precision 0.75   recall 0.60   6 of 10 frauds caught
-event time           customer      amount     score   truth
-2026-10-31 16:44         2044    1,290.35     0.996   fraud
-2026-10-31 14:14            7       55.40     0.100   genuine
+event time           customer  terminal      amount    score   truth
+2026-10-31 16:44         2044        31    1,290.35    0.996   fraud
+  amount: 1,290.35
+2026-10-31 14:14            7      9856       55.40    0.100   genuine
+  number of confirmed frauds of this terminal in 7 days that ended 7 days…: 12
+
+
 
 
 
@@ -102,8 +125,8 @@ def test_what_is_not_known_yet_is_a_dash() -> None:
     assert shown[2] == (
         "records in         0/s          0       event to score p50                 -"
     )
-    assert shown[7].split() == ["worker-1", "-", "-", "-", "-", "-"]
-    assert "precision -   recall -   0 of 0 frauds caught" in shown[9]
+    assert shown[8].split() == ["worker-1", "-", "-", "-", "-", "-"]
+    assert "precision -   recall -   0 of 0 frauds caught" in shown[10]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
@@ -117,9 +140,12 @@ def test_nothing_moves_and_nothing_is_cut_off(
 
     busy, idle = (lines(now, scene, width=width, height=height) for now in (full, IDLE))
 
-    assert len(busy) == len(idle) <= max(height, 23 + workers) - 1
+    assert len(busy) == len(idle) <= max(height, 22 + workers) - 1
     assert max(map(len, busy)) <= min(width - 1, MAX_WIDTH)
-    assert all(f"{reason} 88" in "   ".join(busy) for reason in REASONS)
+    shown = [reason for reason in REASONS if f"{reason} 88" in "   ".join(busy)]
+    left = len(REASONS) - len(shown)
+    assert (left == 0) is (height == 60)
+    assert left == 0 or busy[-1].endswith(f"   and {left} more kinds")
 
 
 def test_a_larger_terminal_shows_more_flagged_payments() -> None:
@@ -130,13 +156,21 @@ def test_a_larger_terminal_shows_more_flagged_payments() -> None:
         for height in (10, 24, 30, 100)
     ]
 
-    assert shown == [3, 4, 10, 15]
+    assert shown == [3, 4, 7, 12]
+
+
+def test_a_reason_that_is_too_long_keeps_its_value() -> None:
+    text = f"{LONG_REASON}: 12"
+
+    assert shortened(text, len(text)) == text
+    assert shortened(text, 40) == "number of confirmed frauds of this…: 12"
 
 
 def test_a_plain_line_says_the_same_in_short() -> None:
     assert plain_line(BUSY, SCENE) == (
         "00:23 of 01:00  in 500/s  out 500/s  event to score p50 24 ms p99 1,031 ms  "
-        "lag 2  flagged 8  precision 0.75  recall 0.60  dead letters 100"
+        "lag 2  flagged 8  precision 0.75  recall 0.60  labels 94  "
+        "dead letters 100"
     )
 
 
