@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 
 from training.fit import Evaluation, Prepared
 from training.split import Windows
-from worker.drift import MAX_BINS, WINDOWS, Baseline, Reference, slot_counts
+from worker.drift import (
+    MAX_BINS,
+    WINDOWS,
+    Baseline,
+    Reference,
+    bin_count,
+    critical_factor,
+    null_mean,
+    psi,
+    slot_counts,
+)
 from worker.features import Spec
 
 Floats = NDArray[np.float64]
@@ -22,9 +32,6 @@ Integers = NDArray[np.int64]
 
 #: The smallest share of values in a bin: of 500, five are expected in it.
 LEAST_SHARE = 0.01
-
-#: Shares below it do not count as a bin for the null law: nothing is expected there.
-RARE_SHARE = 1e-4
 
 #: Values in a window below which it says nothing of its length.
 LEAST_ROWS = 100
@@ -35,9 +42,6 @@ FALSE_ALARMS, ALERT_PSI = 0.01, 0.1
 
 #: The last window may end so much before its time: events come when they like.
 _GRACE_MS = 300_000
-
-#: Standard deviations of the null law that chance is granted.
-_SIGMAS = 4.0
 
 
 def measure_reference(
@@ -110,41 +114,10 @@ def binned(values: Floats) -> Baseline:
     return replace(baseline, counts=tuple(slot_counts(values, baseline).tolist()))
 
 
-def psi(counts: Integers | Floats, ratios: Floats) -> Floats:
-    """Return (w,) population stability indices of (w, slots) counts.
-
-    Half a value for each bin that is not rare is added in the reference's shares,
-    which changes nothing for what looks like the reference and keeps a few values
-    from looking like drift.
-    """
-    pseudo = 0.5 * _bin_count(ratios)
-    shares = (counts + pseudo * ratios) / (counts.sum(1, keepdims=True) + pseudo)
-    return _summed((shares - ratios) * np.log(shares / ratios))
-
-
-def null_mean(rows: Integers, baseline: Baseline) -> Floats:
-    """Return (w,) mean PSI of so many independent draws from the reference.
-
-    Source: Yurdakul, B. (2018), Statistical Properties of Population Stability Index.
-    """
-    freedom = _bin_count(baseline.ratios) - 1
-    mean: Floats = freedom * (1 / rows + 1 / baseline.rows)
-    return mean
-
-
-def critical_factor(freedom: int, sigmas: float = _SIGMAS) -> float:
-    """Return the quantile of a chi-square law as a multiple of its mean.
-
-    Source: Wilson, E. B. and Hilferty, M. M. (1931), The distribution of chi-square.
-    """
-    spread = 2 / (9 * freedom)
-    return float((1 - spread + sigmas * np.sqrt(spread)) ** 3)
-
-
 def _against_chance(baseline: Baseline, counts: Integers) -> tuple[float, bool]:
     """Return the design effect, and whether undrifted windows look undrifted."""
     counts = counts[counts.sum(1) >= LEAST_ROWS]
-    freedom = _bin_count(baseline.ratios) - 1
+    freedom = bin_count(baseline.ratios) - 1
     if not len(counts) or freedom == 0:
         return 1.0, True
     found = psi(counts, baseline.ratios)
@@ -163,15 +136,6 @@ def _counts_by_window(
     edges = np.searchsorted(number, range(1, whole))
     parts = np.split(values[: np.searchsorted(number, whole)], edges)
     return np.array([slot_counts(part, baseline) for part in parts])
-
-
-def _bin_count(ratios: Floats) -> int:
-    return int(np.count_nonzero(ratios > RARE_SHARE))
-
-
-def _summed(terms: Floats) -> Floats:
-    total: Floats = terms.sum(1)
-    return total
 
 
 def _evaluated(times_ms: Integers, windows: Windows) -> slice:

@@ -15,9 +15,8 @@ from deploy.rules import faster
 from tests.live import Stream
 from tests.observe.prometheus import Labels, Prometheus
 from tests.reading_back import read_back
-from training.reference import psi
 from worker.bundle import read_bundle
-from worker.drift import Baseline, slot_counts
+from worker.drift import Baseline, psi, slot_counts
 from worker.scoring import load_model
 
 _HOUR = Window("1h")

@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.reference import (
-    binned,
-    critical_factor,
-    measured,
-    null_mean,
-    psi,
-)
-from worker.drift import Baseline, slot_counts
+from training.reference import binned, measured
+from worker.drift import Baseline, critical_factor, null_mean, psi, slot_counts
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

@@ -1,6 +1,6 @@
 """Rules and alerts: each fires when it should, and no other does.
 
-What PSI and its relatives must be comes from numpy, by the functions of training.
+What PSI and its relatives must be comes from numpy, by the functions of training too.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from deploy.files import alerts, alerts_text, generated, recording_text
 from deploy.rules import Recording, faster, milliseconds, real_time
 from tests.conftest import ROOT
 from tests.promtool import Labels, Scenario, metrics_in, promtool
-from training.reference import critical_factor, null_mean, psi
-from worker.drift import SCORE, Baseline
+from worker.drift import SCORE, Baseline, critical_factor, null_mean, psi
 from worker.metrics import CATALOGUE, REFERENCE_CATALOGUE
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()

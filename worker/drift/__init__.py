@@ -1,9 +1,9 @@
 """What tells live values from those of training: bins, counted in each batch.
 
-Counts only; what the counts mean is computed by whoever reads them. Knows no broker,
-no metric and no model.
+Knows no broker, no metric and no model.
 """
 
+from worker.drift.comparing import bin_count, critical_factor, null_mean, psi
 from worker.drift.counting import BinCounter, BinCounts
 from worker.drift.reference import (
     MAX_BINS,
@@ -26,5 +26,9 @@ __all__ = [
     "BinCounter",
     "BinCounts",
     "Reference",
+    "bin_count",
+    "critical_factor",
+    "null_mean",
+    "psi",
     "slot_counts",
 ]
