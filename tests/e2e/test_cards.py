@@ -119,3 +119,25 @@ def test_flagged_cards_have_reasons_in_words(
     )
     assert "distance from home in km" in told
     assert "electronics" in told
+
+
+def test_the_other_commands_take_the_learnt_vocabulary(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Features by a bundle's spec, weeks by their own, and a bundle against itself."""
+    data, model = trained / "data", trained / "models" / "cards"
+    transactions = f"--transactions {data}/transactions.jsonl"
+    learnt = f"--spec {model}/transform.toml {transactions} --out {trained}/X.parquet"
+    history = f"--spec cards {transactions} --labels {data}/labels.jsonl"
+
+    for line, printed in (
+        (f"featurize {learnt}", "X.parquet"),
+        (f"featurize --spec cards {transactions} --out {trained}/Y.parquet", "Y.par"),
+        (f"evaluate {history} --weeks 2", "standard deviation"),
+        (f"compare {model} {model} {transactions}", "equivalent"),
+    ):
+        assert main(line.split()) == ExitCode.OK
+        said = capsys.readouterr()
+        assert printed in said.out
+        is_learnt_here = "category: vocabulary learnt from all rows" in said.err
+        assert is_learnt_here == (printed == "Y.par")

@@ -16,6 +16,7 @@ from training.cli import main
 from training.dataset import read_dataset
 from training.draft import Wishes, draft_toml, guess_roles, read_sample
 from training.draft.profile import profiles
+from training.draft.report import report_lines
 from training.draft.roles import Roles
 from training.featurize import feature_matrix
 from training.vocabularies import learn_vocabularies
@@ -59,7 +60,8 @@ def roles_of(path: Path, **wishes: str) -> Roles:
 
 
 def drafted(path: Path, **wishes: str) -> Spec:
-    text = draft_toml(roles_of(path, **wishes), name="draft", file=path.name)
+    roles, is_json = roles_of(path, **wishes), ".jsonl" in path.name
+    text = draft_toml(roles, name="draft", file=path.name, is_json=is_json)
     return Spec.from_toml(text)
 
 
@@ -195,8 +197,51 @@ def test_what_only_a_person_can_know_is_asked(
     assert out == "my data.toml\n"
     assert Spec.from_toml(Path("my data.toml").read_text()).name == "my_data"
     assert told in err
-    assert "customer_id: declared as text" in err
     assert "next: fraud-train fit --spec 'my data.toml'" in err
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_numbers_that_are_names_are_accepted_as_the_file_has_them(
+    tmp_path: Path, suffix: str
+) -> None:
+    """Text from most files; in JSON a number is a number, and a text is none."""
+    rows = [
+        {
+            "id": i,
+            "time": f"2020-06-21T12:00:{i:02}Z",
+            "customer": 17 + i % 5,
+            "mcc": 5411 + i % 2,
+            "amount": f"{i}.50" if suffix != "csv" else i + 0.5,
+        }
+        for i in range(40)
+    ]
+    path = write_records(tmp_path / f"data.{suffix}", rows)
+
+    spec = drafted(path)
+
+    assert not read_dataset(path, spec).report.rejections
+    is_number = suffix.startswith("jsonl")
+    assert spec.schema.field("customer").type == ("integer" if is_number else "text")
+    assert spec.schema.field("amount").type == "decimal"
+    assert "mcc" in spec.feature_names
+
+
+def test_what_the_stream_needs_besides_is_told(tmp_path: Path) -> None:
+    rows = [
+        {"id": i, "time": f"2020-06-21 12:00:{i:02}", "customer": i % 5, "amount": i}
+        for i in range(40)
+    ]
+
+    told = {
+        suffix: "\n".join(report_lines(read_sample(path), roles_of(path)))
+        for suffix in ("csv", "jsonl")
+        for path in [write_records(tmp_path / f"data.{suffix}", rows)]
+    }
+
+    assert "time has no offset: files are read as UTC, but in a" in told["csv"]
+    assert "id, customer: declared as text" in told["csv"]
+    assert "time has no offset: without one" in told["jsonl"]
+    assert "declared as text" not in told["jsonl"]
 
 
 def test_what_exists_is_not_overwritten(

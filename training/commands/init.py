@@ -63,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
         columns = profiles(sample)
     wishes = Wishes(args.transaction_id, args.event_time, args.entity, args.label)
     roles = guess_roles(columns, wishes)
-    text = draft_toml(roles, name=name, file=args.file.name)
+    text = draft_toml(
+        roles, name=name, file=args.file.name, is_json=sample.kind == "jsonl"
+    )
     Spec.from_toml(text)
     out.write_text(text, encoding="utf-8")
     print(*report_lines(sample, roles), sep="\n", file=sys.stderr)

@@ -78,8 +78,15 @@ def used_columns(roles: Roles) -> list[Profile]:
     ]  # fmt: skip
 
 
-def draft_toml(roles: Roles, *, name: str, file: str) -> str:
-    """Write the spec; it is read by `Spec.from_toml` as it stands."""
+def draft_toml(roles: Roles, *, name: str, file: str, is_json: bool) -> str:
+    """Write the spec; it is read by `Spec.from_toml` as it stands.
+
+    Parameters
+    ----------
+    is_json
+        Ids that are numbers stay numbers then, as in the stream that looks like this
+        file; from other formats they become texts.
+    """
     entity, names = entity_name(roles.entity.name), field_names(roles)
     head = _HEAD.format(
         file=repr(file),
@@ -89,7 +96,9 @@ def draft_toml(roles: Roles, *, name: str, file: str) -> str:
         entity=_quoted(entity),
         key=_quoted(names[roles.entity.name]),
     )
-    fields = (_table("field", facts) for facts in _fields(roles, names))
+    fields = (
+        _table("field", facts) for facts in _fields(roles, names, is_json=is_json)
+    )
     features = _Features(roles, entity, names).tables()
     return "\n".join([head, *fields, *features])
 
@@ -105,20 +114,24 @@ def _table(kind: str, facts: Mapping[str, object], comment: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _fields(roles: Roles, fields: Mapping[str, str]) -> Iterator[dict[str, object]]:
+def _fields(
+    roles: Roles, fields: Mapping[str, str], *, is_json: bool
+) -> Iterator[dict[str, object]]:
     """Yield a field for each column that is used."""
     names = [roles.transaction_id, roles.entity, *roles.others, *roles.categories]
     limits = {p.name: (-90, 90) for p, _ in roles.places}
     limits.update({p.name: (-180, 180) for _, p in roles.places})
     for p in used_columns(roles):
         facts: dict[str, object] = {"name": fields[p.name]}
-        if p in names:
+        if p in names and not (is_json and p.kind == "integer"):
             facts["type"] = "text"
             if p.longest > 64:
                 facts["max_length"] = min(2 * p.longest, 4096)
         elif p.kind == "decimal" or p.name in limits or p is roles.amount:
             facts["type"] = "decimal"
             facts["decimals"] = _decimals_of(p, roles)
+            if p.is_written:
+                facts["encoding"] = "text"
         else:
             facts["type"] = p.kind
         if p.missing:

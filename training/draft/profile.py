@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from training.draft.sample import Sample
+from training.draft.words import MONEY, words_of
 from worker.codec.times import END_MS, FIRST_MS
 
 Kind = Literal["text", "integer", "decimal", "boolean", "time", "date", "other"]
@@ -43,7 +44,7 @@ class Profile:
     is_seconds
         Whether integers look like seconds since 1970.
     is_written
-        Whether the file holds texts where the kind is a number.
+        Whether money is written as text in a format that has numbers.
     """
 
     name: str
@@ -84,7 +85,13 @@ def profiles(sample: Sample) -> dict[str, Profile]:
 def _profile(name: str, values: Sequence[Any], *, is_csv: bool) -> Profile:
     present = [value for value in values if not _is_missing(value)]
     kind = _kind(present, is_csv=is_csv)
-    is_written = is_csv and kind in {"integer", "decimal", "boolean"}
+    is_written = (
+        kind == "text"
+        and bool(words_of(name) & MONEY)
+        and all(map(_DECIMAL.fullmatch, present))
+    )
+    if is_written:
+        kind = "decimal"
     texts = [str(value) for value in present]
     numbers: tuple[float, ...] = ()
     if kind in {"integer", "decimal"}:

@@ -70,10 +70,13 @@ def _checks(sample: Sample, roles: Roles) -> Iterator[str]:
     entity = roles.entity.name
     yield f"is {entity} the one whose history matters, and the key of your records?"
     if roles.event_time.is_naive:
-        yield (
-            f"{roles.event_time.name} has no offset: files are read as UTC, but in a "
-            "stream each time needs one (2018-07-25T00:00:31Z)"
+        where = (
+            "without one (2018-07-25T00:00:31Z) every row is refused"
+            if sample.kind == "jsonl"
+            else "files are read as UTC, but in a stream each time needs one "
+            "(2018-07-25T00:00:31Z)"
         )
+        yield f"{roles.event_time.name} has no offset: {where}"
     repeated = roles.transaction_id.rows - roles.transaction_id.distinct
     if repeated:
         yield f"{roles.transaction_id.name}: {repeated:,} ids come more than once"
@@ -109,7 +112,7 @@ def _amount_checks(roles: Roles) -> Iterator[str]:
 
 def _name_checks(sample: Sample, roles: Roles) -> Iterator[str]:
     numbers = [p.name for p in _names(roles) if p.kind == "integer"]
-    if numbers:
+    if numbers and sample.kind != "jsonl":
         yield (
             f"{', '.join(numbers)}: declared as text; in a stream of JSON they are "
             'written "596", not 596. Else make the type integer'
