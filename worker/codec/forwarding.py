@@ -233,7 +233,7 @@ def _labels(
     blocks = _blocks(values, label_rows, _LABEL_DTYPE)
     size = _LABEL_DTYPE.itemsize
     return LabelBatch(
-        [values[row][size:].decode() for row in label_rows.tolist()],
+        [_decoded(values[row][size:], row) for row in label_rows.tolist()],
         blocks["event_time"].copy(),
         _decoded_keys(records.keys, label_rows),
         blocks["fraud"] != 0,
@@ -268,9 +268,9 @@ def _texts(
     for row in rows.tolist():
         try:
             texts = _decode_texts(memoryview(values[row])[size:])
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise NotForwarded(row) from None
-        if len(texts) != count:
+        if len(texts) != count or texts[0] is None or texts[1] is None:
             raise NotForwarded(row)
         found.append(texts)
     return found
@@ -279,4 +279,11 @@ def _texts(
 def _decoded_keys(
     keys: Sequence[bytes | None], rows: NDArray[np.intp]
 ) -> list[str | None]:
-    return [(keys[row] or b"").decode() for row in rows.tolist()]
+    return [_decoded(keys[row] or b"", row) for row in rows.tolist()]
+
+
+def _decoded(text: bytes, row: int) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        raise NotForwarded(row) from None
