@@ -35,14 +35,14 @@ from worker.scoring import (
     make_golden,
 )
 
-BOOK = (ROOT / "training" / "specs" / "book.toml").read_text()
+ONE_ENTITY = (ROOT / "tests" / "one_entity.toml").read_text()
 
 
 def small_model(
     models_dir: Path,
     version: str = "2018-07-31.1",
     *,
-    spec_text: str = BOOK,
+    spec_text: str = ONE_ENTITY,
     seed: int = 1,
     threshold: float = 0.5,
     is_exact: bool = True,

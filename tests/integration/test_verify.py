@@ -21,7 +21,7 @@ from tests.published import (
     publish_log,
     read_all,
 )
-from tests.small_models import BOOK, small_model
+from tests.small_models import ONE_ENTITY, small_model
 from tests.streams import at, payments, right_answers
 from worker.bundle import set_current
 from worker.codec import parse_origin
@@ -357,7 +357,9 @@ def test_each_spec_s_answers_are_compared_by_a_fold_of_their_own(
     stream: Stream, fresh_name: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The model was replaced by one that looks at other windows of the same state."""
-    spec = BOOK.replace('windows = ["1d", "7d", "30d"]', 'windows = ["2d", "30d"]', 1)
+    spec = ONE_ENTITY.replace(
+        'windows = ["1d", "7d", "30d"]', 'windows = ["2d", "30d"]', 1
+    )
     models_dir = stream.settings.models_dir
     other = small_model(models_dir, "2018-09-30.1", spec_text=spec)
     set_current(models_dir, stream.model.version)
@@ -391,7 +393,9 @@ def test_each_spec_s_answers_are_compared_by_a_fold_of_their_own(
 def test_a_wrong_feature_under_the_other_spec_is_different(
     stream: Stream, fresh_name: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spec = BOOK.replace('windows = ["1d", "7d", "30d"]', 'windows = ["3d", "30d"]', 1)
+    spec = ONE_ENTITY.replace(
+        'windows = ["1d", "7d", "30d"]', 'windows = ["3d", "30d"]', 1
+    )
     models_dir = stream.settings.models_dir
     other = small_model(models_dir, "2018-10-31.1", spec_text=spec)
     set_current(models_dir, stream.model.version)

@@ -17,7 +17,7 @@ from tests.doctored import (
     flip_digest,
     with_header,
 )
-from tests.small_models import BOOK, small_model
+from tests.small_models import ONE_ENTITY, small_model
 from tests.streams import FIRST_MS, HOUR_MS, payments, right_answers
 from worker.audit.fold import FoldStart
 from worker.audit.report import AuditReport, Finding
@@ -226,7 +226,7 @@ def test_a_model_with_another_spec_is_left_for_another_pass(
     outputs: list[Output],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    spec = BOOK.replace('windows = ["1d", "7d", "30d"]', 'windows = ["2d"]', 1)
+    spec = ONE_ENTITY.replace('windows = ["1d", "7d", "30d"]', 'windows = ["2d"]', 1)
     other = small_model(tmp_path_factory.mktemp("m"), "other", spec_text=spec)
     outputs[200:] = right_answers(other, log)[200:]
     left: set[str] = set()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pytest
 
-from tests.small_models import BOOK
+from tests.small_models import ONE_ENTITY
 from tests.streams import FIRST_MS, append, payments
 from worker.codec import Decoder
 from worker.commands.findings import Finding, Level
@@ -103,7 +103,7 @@ def test_no_keys_and_no_records_say_nothing() -> None:
 def values_findings(batch: RecordBatch, ratio: float = 0.5) -> list[Finding]:
     samples = {TopicPartition("transactions", 0): batch} if len(batch) else {}
     settings = Settings(dead_letter_ratio=ratio)
-    decoder = Decoder(Spec.from_toml(BOOK).schema)
+    decoder = Decoder(Spec.from_toml(ONE_ENTITY).schema)
     return list(check_values("transactions", samples, decoder, settings))
 
 

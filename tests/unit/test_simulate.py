@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.small_models import BOOK
+from tests.small_models import ONE_ENTITY
 from training.json_lines import decode_lines
 from training.simulate import (
     Scenario,
@@ -269,7 +269,7 @@ def test_labels_are_written_of_frauds_alone(
 def test_json_lines_are_records_of_the_stream(tmp_path: Path) -> None:
     found = simulate(tiny())
     transactions, _ = write_simulation(found, tmp_path, file_format="jsonl")
-    spec = Spec.from_toml(BOOK)
+    spec = Spec.from_toml(ONE_ENTITY)
 
     decoded = decode_lines(transactions, spec.schema, {})
 

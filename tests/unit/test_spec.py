@@ -12,7 +12,7 @@ from worker.errors import InvalidConfig
 from worker.features import FeatureTransform, Spec
 from worker.features.durations import parse_duration_ms
 
-BOOK = Path("training/specs/book.toml").read_text(encoding="utf-8")
+ONE_ENTITY = Path("tests/one_entity.toml").read_text(encoding="utf-8")
 DAY_MS = 86_400_000
 
 
@@ -29,7 +29,7 @@ def test_every_shipped_spec_is_read(path: Path) -> None:
 
 
 def test_a_list_of_windows_is_a_feature_for_each() -> None:
-    spec = Spec.from_toml(BOOK)
+    spec = Spec.from_toml(ONE_ENTITY)
 
     assert spec.feature_names[3:6] == (
         "customer_transaction_count_1d",
@@ -50,9 +50,9 @@ def test_the_horizon_adds_up_along_the_inputs() -> None:
 
 def test_what_the_model_looks_at_leaves_the_state_as_it_is() -> None:
     """Fewer columns: other features, the same state."""
-    spec = Spec.from_toml(BOOK)
+    spec = Spec.from_toml(ONE_ENTITY)
     fewer = Spec.from_toml(
-        BOOK.replace('calendar = "night"', 'calendar = "night"\noutput = false')
+        ONE_ENTITY.replace('calendar = "night"', 'calendar = "night"\noutput = false')
     )
 
     assert spec.state_fingerprint == fewer.state_fingerprint
@@ -70,15 +70,18 @@ def test_what_the_model_looks_at_leaves_the_state_as_it_is() -> None:
     ],
 )
 def test_whatever_decides_the_state_is_in_its_fingerprint(old: str, new: str) -> None:
-    assert old in BOOK
+    assert old in ONE_ENTITY
 
-    changed = Spec.from_toml(BOOK.replace(old, new, 1))
+    changed = Spec.from_toml(ONE_ENTITY.replace(old, new, 1))
 
-    assert Spec.from_toml(BOOK).state_fingerprint != changed.state_fingerprint
+    assert Spec.from_toml(ONE_ENTITY).state_fingerprint != changed.state_fingerprint
 
 
 def test_comments_and_spaces_change_no_fingerprint() -> None:
-    spec, other = Spec.from_toml(BOOK), Spec.from_toml("# a word\n\n" + BOOK)
+    spec, other = (
+        Spec.from_toml(ONE_ENTITY),
+        Spec.from_toml("# a word\n\n" + ONE_ENTITY),
+    )
 
     assert spec.feature_fingerprint == other.feature_fingerprint
 
@@ -86,7 +89,7 @@ def test_comments_and_spaces_change_no_fingerprint() -> None:
 def test_all_problems_are_told_at_once() -> None:
     """One error names the place of each."""
     text = (
-        BOOK.replace('type = "decimal"', 'type = "decimals"')
+        ONE_ENTITY.replace('type = "decimal"', 'type = "decimals"')
         .replace('key = "customer_id"', 'key = "client_id"')
         .replace('statistic = "mean"', 'statistic = "median"')
         .replace('calendar = "night"', 'calender = "night"')
@@ -109,7 +112,7 @@ def test_all_problems_are_told_at_once() -> None:
     ("change", "sentence"),
     [
         (("[event]", "[event"), "not TOML"),
-        (('name = "book"', 'nam = "book"'), "did you mean 'name'"),
+        (('name = "one-entity"', 'nam = "book"'), "did you mean 'name'"),
         (('of = "amount"', 'of = "total"'), "'total' is neither a field nor"),
         (('of = "amount"\n', ""), "mean needs `of`"),
         (('of = "amount"', 'of = "terminal_id"'), "'terminal_id' is not a number"),
@@ -129,9 +132,9 @@ def test_all_problems_are_told_at_once() -> None:
 def test_a_wrong_spec_says_what_is_wrong(
     change: tuple[str, str], sentence: str
 ) -> None:
-    assert change[0] in BOOK
+    assert change[0] in ONE_ENTITY
 
-    found = problems_of(BOOK.replace(*change, 1))
+    found = problems_of(ONE_ENTITY.replace(*change, 1))
 
     assert any(sentence in problem for problem in found), found
 
@@ -208,7 +211,9 @@ def test_a_wrong_vocabulary_says_what_is_wrong(table: str, sentence: str) -> Non
 def test_problems_name_the_line_of_the_key_or_of_its_table() -> None:
     """What looks like a table inside of a long text is none."""
     text = (
-        f'name = """\n[[feature]]\n[[field]]"""\n{BOOK}'.replace('name = "book"\n', "")
+        f'name = """\n[[feature]]\n[[field]]"""\n{ONE_ENTITY}'.replace(
+            'name = "one-entity"\n', ""
+        )
         .replace('statistic = "mean"', 'statistic = "median"')
         .replace('calendar = "night"', 'calender = "night"')
         .replace('time_zone = "UTC"', 'time_zone = "Mars"')

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.label_builders import ROUTED, WITH_LABELS
-from tests.small_models import BOOK
+from tests.small_models import ONE_ENTITY
 from worker.commands.findings import Finding, Level, exit_code
 from worker.commands.samples import Rate
 from worker.commands.topic_checks import Wanted, check_topics
@@ -26,7 +26,7 @@ def wanted(spec_text: str) -> Wanted:
     return Wanted(topology, retention_ms=31 * DAY_MS)
 
 
-WANTED = wanted(BOOK)
+WANTED = wanted(ONE_ENTITY)
 STAGED = wanted(WITH_LABELS)
 (INNER,) = STAGED.topology.inner
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.commanding import run_command
-from tests.small_models import BOOK, small_model
+from tests.small_models import ONE_ENTITY, small_model
 from worker.commands import topics
 from worker.config import Settings
 from worker.errors import InvalidConfig, StateUnusable
 from worker.features import Spec
 from worker.kafka.admin import TopicFacts
 
-SPEC = Spec.from_toml(BOOK)
+SPEC = Spec.from_toml(ONE_ENTITY)
 
 
 def facts(name: str, partitions: int) -> TopicFacts:
@@ -31,7 +31,7 @@ def test_payments_are_kept_twice_as_long_as_the_windows_reach() -> None:
 
 
 def test_short_windows_still_leave_a_week_for_an_outage() -> None:
-    short = BOOK.replace('windows = ["1d", "7d", "30d"]', 'windows = ["1h"]')
+    short = ONE_ENTITY.replace('windows = ["1d", "7d", "30d"]', 'windows = ["1h"]')
 
     plan = topics.plans(Settings(), Spec.from_toml(short), 8, None)[0]
 

@@ -122,14 +122,14 @@ def test_simulated_payments_can_be_featurized_with_a_shipped_spec(
 
     code, out, err = run(
         capsys,
-        ["featurize", "--spec", "book", "--transactions", str(source),
+        ["featurize", "--spec", "customer", "--transactions", str(source),
          "--out", str(target)],
     )  # fmt: skip
 
     table = pyarrow.parquet.read_table(target)
     assert code == 0
     assert out == f"{target}\n"
-    names = ["transaction_id", *read_spec("book").feature_names]
+    names = ["transaction_id", *read_spec("customer").feature_names]
     assert table.column_names == names
     assert len(table) == len(pyarrow.parquet.read_table(source))
     assert f"{len(table):,} rows with {len(names) - 1} features" in err
@@ -432,7 +432,7 @@ def test_a_mapping_of_an_unknown_field_is_refused(
 
     code, _, err = run(
         capsys,
-        ["featurize", "--spec", "book", "--transactions", str(source),
+        ["featurize", "--spec", "customer", "--transactions", str(source),
          "--out", "X.parquet", "--column", "ammount=TX_AMOUNT"],
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ training window: with --spec models/VERSION/transform.toml they are used here to
 spec that has none yet learns them from all rows.
 
 examples:
-  fraud-train featurize --spec book --transactions data/transactions.parquet \\
+  fraud-train featurize --spec customer --transactions data/transactions.parquet \\
       --out features.parquet
   fraud-train featurize --spec handbook --transactions data/transactions.parquet \\
       --labels data/labels.parquet --out features.parquet
