@@ -30,8 +30,9 @@ from worker.features import Spec
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-#: The smallest share of values in a bin: of 500, five are expected in it.
-LEAST_SHARE = 0.01
+#: The smallest share of values in a bin. Of 500, half a value is expected there, and
+#: fifteen are worth an alert: chance does not bring them.
+LEAST_SHARE = 0.001
 
 #: Values in a window below which it says nothing of its length.
 LEAST_ROWS = 100

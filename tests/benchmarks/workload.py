@@ -16,9 +16,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from training.dataset import read_dataset
 from training.publish import DataWindow, make_bundle, publish
+from training.reference import measured
 from training.simulate import simulate
 from training.simulation_files import write_simulation
 from training.simulation_plan import SimulationPlan
+from worker.codec import published_scores
+from worker.drift import Reference
 from worker.features import FeatureTransform, Spec
 from worker.records import EventBatch
 
@@ -28,6 +31,8 @@ _SPEC = Path(__file__).with_name("bench.toml")
 
 #: Payments from which the model is fitted.
 _FITTED = 100_000
+
+_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +99,23 @@ def _write_bundle(spec: Spec, events: EventBatch, models: Path) -> None:
     ).fit(X, fraud)
     times = events.event_time_ms
     window = DataWindow(int(times[0]), int(times[-1]), len(X), int(fraud.sum()))
+    scores = published_scores(model.predict_proba(X)[:, 1])
+    named = zip(spec.feature_names, X.T, strict=True)
+    # With it the worker counts what it scores, as it does in operation.
+    reference = Reference(
+        {name: measured(column, times) for name, column in named},
+        score=measured(scores, times),
+        flag_ratio=float(np.mean(scores >= _THRESHOLD)),
+    )
     make_bundle(
         models_dir=models,
         version="bench",
         spec=spec,
         model=model,
         records=events,
-        threshold=0.5,
+        threshold=_THRESHOLD,
         metrics={},
         data_window=window,
+        reference=reference,
     )
     publish(models, "bench")

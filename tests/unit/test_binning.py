@@ -32,9 +32,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     return replace(loaded, reference=reference_of(loaded.spec.feature_names))
 
 
-def records_of(hours: range, place: TopicPartition = PLACE) -> RecordBatch:
-    """A payment of 10 each hour, and a record that is none before the last."""
-    records = RecordBatch()
+def records_of(
+    hours: range, place: TopicPartition = PLACE, records: RecordBatch | None = None
+) -> RecordBatch:
+    """A payment of 10 each hour, and a record that is none before the last.
+
+    They are added to other records where there are some.
+    """
+    records = records or RecordBatch()
     for offset, hour in enumerate(hours):
         time_ms = FIRST_MS + hour * HOUR_MS
         value = payment(transaction_id=str(hour), event_time=time_ms, amount=10)
@@ -66,9 +71,7 @@ def test_only_what_is_scored_is_counted(model: LoadedModel) -> None:
 
 
 def test_each_partition_has_its_own_counts(model: LoadedModel) -> None:
-    records = records_of(range(6))
-    for name, more in vars_of(records_of(range(6, 9), OTHER)).items():
-        getattr(records, name).extend(more)
+    records = records_of(range(6, 9), OTHER, records_of(range(6)))
     partitions = {PLACE: new_partition(model), OTHER: new_partition(model, OTHER)}
 
     result = new_pipeline(model).run(records, partitions)
@@ -78,10 +81,6 @@ def test_each_partition_has_its_own_counts(model: LoadedModel) -> None:
         found = by_label(model, part.bins)
         sizes[place] = sum(found[SCORE, slot] for slot in ("00", "01", "02"))
     assert sizes == {PLACE: 5, OTHER: 2}
-
-
-def vars_of(records: RecordBatch) -> dict[str, list[object]]:
-    return {name: getattr(records, name) for name in RecordBatch.__slots__}
 
 
 def test_the_sums_are_those_of_the_published_scores(model: LoadedModel) -> None:

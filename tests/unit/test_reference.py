@@ -33,10 +33,14 @@ def test_a_flag_has_two_bins() -> None:
     )
 
 
-def test_no_bin_has_less_than_a_hundredth() -> None:
-    values = np.repeat([0.0, 1.0, 2.0, 3.0], [795, 6, 190, 9])
+def test_no_bin_has_less_than_a_thousandth() -> None:
+    values = np.repeat([0.0, 1.0, 2.0, 3.0], [7_946, 4, 2_041, 9])
 
-    assert binned(values).counts == (795, 205, 0, 0)
+    assert binned(values).counts == (7_946, 2_054, 0, 0)
+
+
+def test_what_is_rare_in_training_has_a_bin() -> None:
+    assert binned(np.repeat([0.0, 1.0], [9_980, 20])).counts == (9_980, 20, 0, 0)
 
 
 def test_missing_values_have_a_bin_and_take_no_part_in_the_others() -> None:
