@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from demo import child
 from demo.brokers import Broker, Choice, open_broker, partitions_for
-from demo.kafka_jars import tail
+from demo.kafka_jars import say, tail
 from demo.programs import DemoError, command, environment, run, running
 from demo.reader import DEAD_LETTERS, LABELS, SCORES, TRANSACTIONS, Reader
 from demo.tally import Tally
@@ -161,15 +161,23 @@ class Stack:
         return self._log("live")
 
     def verify(self) -> int:
-        """Let the worker's own audit speak; return its exit code."""
+        """Let the worker's own audit speak; return its exit code.
+
+        How far it is, goes to a log, of which the end is shown if it fails.
+        """
         allowed = [] if self.broker.is_real else ["--allow-duplicates"]
         sys.stdout.flush()
-        argv = command("fraud-worker", "verify", *allowed)
-        process = child.spawn(argv, env=environment(self._settings))
+        argv, log = command("fraud-worker", "verify", *allowed), self._log("verify")
+        with log.open("ab") as progress:
+            env = environment(self._settings)
+            process = child.spawn(argv, errors=progress, env=env)
         try:
-            return process.wait()
+            code = process.wait()
         finally:
             child.stop(process)
+        if code:
+            say(tail(log))
+        return code
 
     def _player(self, part: Part) -> list[str]:
         argv = [
