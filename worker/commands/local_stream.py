@@ -15,6 +15,7 @@ import numpy as np
 from worker import __version__
 from worker.codec import Decoder
 from worker.codec.labels import LABEL_TIME, label_schema
+from worker.commands.lines import Line
 from worker.errors import InvalidConfig
 from worker.pipeline import (
     PartitionState,
@@ -23,6 +24,7 @@ from worker.pipeline import (
     Topology,
     build_stages,
 )
+from worker.pipeline.chain import label_targets
 from worker.records import Decoded, Output, RecordBatch, TopicPartition
 from worker.scoring import LoadedModel
 
@@ -86,7 +88,7 @@ class LocalStream:
         self._label_times_ms = np.zeros(0, np.int64)
         self._labels_done = 0
 
-    def add_labels(self, lines: Sequence[bytes]) -> None:
+    def add_labels(self, lines: Sequence[Line]) -> None:
         """Let labels come to be known, each at its time.
 
         Raises
@@ -97,21 +99,22 @@ class LocalStream:
         if self._topology.labels is None:
             problem = f"--labels: no feature of {self._spec.name} looks at labels"
             raise InvalidConfig([problem], subject="command line")
-        keys = [e.key for i, e in enumerate(self._spec.entities) if self._looks(i)]
+        keys = [key for _, key in label_targets(self._spec, self._topology)]
         schema = label_schema(self._spec.schema, keys)
-        decoded = _decode(Decoder(schema, key_is_entity=None), lines)
+        contents = [line.content for line in lines]
+        decoded = _decode(Decoder(schema, key_is_entity=None), contents)
         if decoded.rejections:
             raise InvalidConfig(
                 [
-                    f"label {r.row + 1}: {r.reason}"
+                    f"line {lines[r.row].number}: {r.reason}"
                     + (f" (field {r.field})" if r.field else "")
                     for r in decoded.rejections
                 ],
-                subject="labels",
+                subject="--labels",
             )
         times_ms = np.asarray(decoded.events.columns[LABEL_TIME])
         order = np.argsort(times_ms, kind="stable")
-        self._labels = [lines[row] for row in order.tolist()]
+        self._labels = [contents[row] for row in order.tolist()]
         self._label_times_ms = times_ms[order]
 
     def fold(self, lines: Sequence[bytes]) -> None:
@@ -123,9 +126,6 @@ class LocalStream:
     def answer(self, lines: Sequence[bytes]) -> Answered:
         """Take lines, and return what became of them."""
         return self._run(lines)
-
-    def _looks(self, stage: int) -> bool:
-        return self._spec.stage_uses_labels(stage)
 
     def _run(self, lines: Sequence[bytes]) -> Answered:
         whole = Answered([], 0, [])

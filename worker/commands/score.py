@@ -127,8 +127,7 @@ class _Scoring:
 
     def know(self, file: BinaryIO) -> None:
         """Take labels, which count from their times on."""
-        lines = [line.content for block in blocks(file) for line in block]
-        self._stream.add_labels(lines)
+        self._stream.add_labels([line for block in blocks(file) for line in block])
 
     def fold(self, file: BinaryIO) -> None:
         """Take lines for what they do to those after them."""
