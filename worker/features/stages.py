@@ -1,7 +1,10 @@
-"""Which stage computes which feature: the first that knows everything it needs.
+"""Which stage computes which feature.
 
 An event passes the stages in the order of the spec's entities. Stage i holds the state
-of entity i, and receives what the stages before it have computed of an event.
+of entity i, and receives what the stages before it have computed of an event. A window
+belongs to its entity's stage, or to a later one that knows what it looks at. All else
+is computed as late as possible: what is handed on then holds nothing but windows and
+what is behind them, so another model of the same state reads it as the last one did.
 """
 
 from __future__ import annotations
@@ -55,6 +58,13 @@ def stages_of(
     stages: dict[str, int] = {}
     for feature in features:
         stages[feature.name] = stage_of(feature, entities, stages)
+    needed_at: dict[str, int] = {}
+    for feature in reversed(features):
+        if not isinstance(feature, WindowFeature):
+            stages[feature.name] = needed_at.get(feature.name, len(entities) - 1)
+        stage = stages[feature.name]
+        for name in input_names(feature):
+            needed_at[name] = min(stage, needed_at.get(name, stage))
     return stages
 
 
