@@ -40,7 +40,8 @@ START_SECONDS = 120.0
 
 _RUN = "import sys; from worker.cli import main; sys.exit(main())"
 
-#: Where a worker says how it is.
+#: Where a worker tells its figures, and how it is.
+METRICS = ["/metrics", "/metrics/reference"]
 PROBES = ["/livez", "/readyz", "/startupz"]
 
 
@@ -79,7 +80,7 @@ class LiveWorker:
         if self.process.poll() is not None:
             return {}
         (*_, last) = self.events("started") or [{}]
-        paths = {"metrics_port": ["/metrics"], "health_port": PROBES}
+        paths = {"metrics_port": METRICS, "health_port": PROBES}
         return {
             path: text
             for port, its_paths in paths.items()

@@ -22,6 +22,7 @@ def test_what_is_scanned_is_all_that_people_read(make_stream: MakeStream) -> Non
     assert list(told) == [
         "worker-0.log",
         "/metrics of worker-0",
+        "/metrics/reference of worker-0",
         *(f"{probe} of worker-0" for probe in PROBES),
         "headers of the dead letters",
     ]
