@@ -58,8 +58,8 @@ SATURATION = Row(
     (
         Panel(
             "Busy",
-            "Share of the time that a worker spends outside of its poll; near 1 it is "
-            "the bottleneck.",
+            "Share of the time outside of the poll. Waiting for commits is part of it, so "
+            "it may be near 1 with small batches; only with large ones is there no room.",
             "percentunit",
             (
                 Query(
