@@ -12,9 +12,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from worker.commands.samples import murmur2
 from worker.errors import CommitAborted, CommitUnknown, Fenced
 from worker.loop.ports import Assigned, Gone
 from worker.records import (
+    BY_KEY,
     Header,
     LogBounds,
     NextOffset,
@@ -105,6 +107,14 @@ class InMemoryBroker:
     def places(self, topics: Iterable[str]) -> list[TopicPartition]:
         wanted = set(topics)
         return [place for place in self._logs if place.topic in wanted]
+
+    def place_of(self, output: Output) -> TopicPartition:
+        """Return where an output goes: by its key's hash where nobody says where."""
+        if output.partition != BY_KEY:
+            return TopicPartition(output.topic, output.partition)
+        assert output.key is not None, "what is placed by its key has one"
+        count = len(self.places([output.topic]))
+        return TopicPartition(output.topic, murmur2(output.key) % count)
 
     def group(self, name: str) -> _Group:
         return self.groups.setdefault(name, _Group())
@@ -345,8 +355,14 @@ class FakeProducer:
         broker = self._consumer.broker
         touched = set()
         for output in outputs:
-            place = TopicPartition(output.topic, output.partition)
-            broker.append(place, output.value, key=output.key, headers=output.headers)
+            place = broker.place_of(output)
+            broker.append(
+                place,
+                output.value,
+                key=output.key,
+                headers=output.headers,
+                timestamp_ms=output.timestamp_ms or None,
+            )
             touched.add(place)
         for place in touched:
             broker.skip(place)
@@ -354,5 +370,5 @@ class FakeProducer:
 
     def _leave_gaps(self, outputs: Sequence[Output]) -> None:
         for output in outputs:
-            place = TopicPartition(output.topic, output.partition)
-            self._consumer.broker.skip(place)
+            broker = self._consumer.broker
+            broker.skip(broker.place_of(output))

@@ -13,6 +13,7 @@ from tests.contract.worlds import World, WorldInMemory, WorldOfKafka, values
 from worker.errors import CommitAborted
 from worker.loop import Consumer
 from worker.records import (
+    BY_KEY,
     LogBounds,
     NextOffset,
     Output,
@@ -186,6 +187,67 @@ def test_commits_keep_their_order_and_leave_gaps(world: World, group: str) -> No
     stored = world.read(scores, awaited=3)[0]
     assert values(stored) == [b"0", b"1", b"2"]
     assert [record.offset for record in stored] == [0, 2, 4]
+    consumer.close()
+    producer.close()
+
+
+#: Keys with the values that Java's `Utils.murmur2` has in its own test.
+MURMUR2 = {
+    b"21": -973932308,
+    b"foobar": -790332482,
+    b"a-little-bit-long-string": -985981536,
+    b"a-little-bit-longer-string": -1486304829,
+    b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971,
+    b"abc": 479470107,
+}
+
+
+def test_outputs_without_a_partition_go_where_java_puts_their_key(
+    world: World, group: str
+) -> None:
+    """Records with the same key meet, in their order, also from several commits."""
+    place = one_partition(world, group)
+    inner = world.create_topic(7)
+    consumer, listener = world.consumer(group, "a", place.topic), Listener()
+    listener.join(consumer)
+    poll_until(lambda: listener.committed, (consumer, listener))
+    producer = world.producer(consumer, group, "a")
+
+    for value in (b"first", b"second"):
+        outputs = [Output(inner, value, k, BY_KEY, [], place, 1000) for k in MURMUR2]
+        producer.commit(outputs, {place: NextOffset(0, "")})
+
+    stored = world.read(inner, awaited=2 * len(MURMUR2))
+    found = {
+        key: [(p, s.value) for p, log in stored.items() for s in log if s.key == key]
+        for key in MURMUR2
+    }
+    assert found == {
+        key: [((value & 0x7FFFFFFF) % 7, each) for each in (b"first", b"second")]
+        for key, value in MURMUR2.items()
+    }
+    consumer.close()
+    producer.close()
+
+
+def test_an_output_has_the_time_that_it_names_or_the_clock_s(
+    world: World, group: str
+) -> None:
+    place = one_partition(world, group)
+    inner = world.create_topic(1)
+    consumer, listener = world.consumer(group, "a", place.topic), Listener()
+    listener.join(consumer)
+    poll_until(lambda: listener.committed, (consumer, listener))
+    producer = world.producer(consumer, group, "a")
+    began_ms = int(time.time() * 1000)
+
+    named = Output(inner, b"a", b"k", 0, [], place, 1000)
+    unnamed = Output(inner, b"b", b"k", 0, [], place)
+    producer.commit([named, unnamed], {place: NextOffset(0, "")})
+
+    first, second = world.read(inner, awaited=2)[0]
+    assert first.timestamp_ms == 1000
+    assert second.timestamp_ms >= began_ms
     consumer.close()
     producer.close()
 
