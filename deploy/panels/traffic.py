@@ -58,8 +58,8 @@ SATURATION = Row(
     (
         Panel(
             "Busy",
-            "Share of the time outside of the poll. Waiting for commits is part of it, so "
-            "it may be near 1 with small batches; only with large ones is there no room.",
+            "Share of the time outside of the poll. Waiting for commits is part of it: "
+            "it may be near 1 with small batches; with large ones there is no room.",
             "percentunit",
             (
                 Query(
