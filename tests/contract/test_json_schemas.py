@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from tests.codec_builders import (
@@ -18,19 +19,25 @@ from tests.codec_builders import (
     payload_with,
     schema,
 )
-from tests.codec_strategies import EVERY_TYPE, records
+from tests.codec_strategies import EVERY_TYPE, json_texts, records
 from worker.codec import (
     DeadLetter,
+    Decoder,
     ScoreEncoder,
     ScoreReason,
     dead_letter_headers,
     dead_letter_schema,
+    label_record_schema,
     score_schema,
     transaction_schema,
 )
+from worker.codec.labels import label_schema
 from worker.records import EventBatch, Field, Reason, TopicPartition
 
+LABEL = label_schema(EVERY_TYPE, ["customer_id"])
+
 TRANSACTION = Draft202012Validator(transaction_schema(EVERY_TYPE))
+LABEL_RECORD = Draft202012Validator(label_record_schema(EVERY_TYPE, ["customer_id"]))
 SCORE = Draft202012Validator(score_schema())
 DEAD_LETTER = Draft202012Validator(dead_letter_schema())
 
@@ -48,7 +55,7 @@ BEYOND_SCHEMA = {
 
 
 def test_the_schemas_are_schemas() -> None:
-    for validator in (TRANSACTION, SCORE, DEAD_LETTER):
+    for validator in (TRANSACTION, LABEL_RECORD, SCORE, DEAD_LETTER):
         Draft202012Validator.check_schema(validator.schema)
 
 
@@ -66,6 +73,56 @@ def test_what_the_decoder_accepts_is_valid(value: bytes) -> None:
         TRANSACTION.validate(content)
     elif decoded.rejections[0].reason not in BEYOND_SCHEMA:
         assert not TRANSACTION.is_valid(content)
+
+
+LABEL_FIELDS = {
+    "transaction_id": "transaction_id",
+    "event_time": "event_time",
+    "customer_id": "customer_id",
+    "fraud": "is_online",
+    "label_time": "opened",
+}
+
+
+def label_text(**texts: str) -> bytes:
+    """A label whose fields are these texts of JSON, as far as they are given."""
+    good = {
+        "transaction_id": '"8412"',
+        "event_time": '"2018-07-25T00:00:31Z"',
+        "customer_id": '"596"',
+        "fraud": "true",
+        "label_time": str(EVENT_TIME_MS + 1),
+    }
+    members = (f'"{name}":{text}' for name, text in (good | texts).items() if text)
+    return f"{{{','.join(members)}}}".encode(errors="surrogatepass")
+
+
+@given(st.data())
+def test_what_is_accepted_as_a_label_is_valid(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from([*LABEL_FIELDS, "unknown"]))
+    like = LABEL_FIELDS.get(name, name)
+    value = label_text(**{name: data.draw(json_texts(like) | st.just(""))})
+
+    (rejection,) = Decoder(LABEL, key_is_entity=None).decode(
+        [None], [value], [-1]
+    ).rejections or (None,)
+
+    try:
+        is_valid = LABEL_RECORD.is_valid(json.loads(value))
+    except (ValueError, RecursionError):
+        assert rejection is not None
+        return
+    if rejection is None:
+        assert is_valid
+    elif rejection.reason not in BEYOND_SCHEMA:
+        assert not is_valid
+
+
+@pytest.mark.parametrize("name", LABEL_FIELDS)
+def test_every_field_of_a_label_must_be_there(name: str) -> None:
+    assert LABEL_RECORD.is_valid(json.loads(label_text()))
+    assert not LABEL_RECORD.is_valid(json.loads(label_text(**{name: ""})))
+    assert not LABEL_RECORD.is_valid(json.loads(label_text(**{name: "null"})))
 
 
 @pytest.mark.parametrize(

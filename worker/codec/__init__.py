@@ -17,7 +17,12 @@ from worker.codec.headers import (
     parse_dead_letter,
     parse_origin,
 )
-from worker.codec.schemas import dead_letter_schema, score_schema, transaction_schema
+from worker.codec.schemas import (
+    dead_letter_schema,
+    label_record_schema,
+    score_schema,
+    transaction_schema,
+)
 from worker.codec.scores import Score, ScoreEncoder, ScoreReason, published_scores
 from worker.codec.times import format_times, parse_times
 from worker.codec.typed_columns import columns_to_events
@@ -37,6 +42,7 @@ __all__ = [
     "dead_letter_schema",
     "format_dates",
     "format_times",
+    "label_record_schema",
     "origin_header",
     "origin_headers",
     "parse_dates",

@@ -7,12 +7,14 @@ plausible. So the decoder refuses all that a schema refuses, and a little more.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from worker.codec.decimals import bounds_of
 from worker.codec.headers import DEAD_LETTER_HEADERS
+from worker.codec.labels import label_schema
 from worker.codec.scores import Score
 from worker.codec.times import END_MS, FIRST_MS
 from worker.records import MISSING, EventSchema, Field, Reason
@@ -45,6 +47,27 @@ def transaction_schema(schema: EventSchema) -> dict[str, Any]:
         "type": "object",
         "required": [field.name for field in schema.fields if field.name in required],
         "properties": properties,
+    }
+
+
+def label_record_schema(schema: EventSchema, keys: Sequence[str]) -> dict[str, Any]:
+    """Return the JSON Schema of the records of the labels topic.
+
+    Parameters
+    ----------
+    schema
+        Of the transactions.
+    keys
+        The key fields of the entities whose windows look at labels.
+    """
+    return transaction_schema(label_schema(schema, keys)) | {
+        "title": "label",
+        "description": (
+            "Says of a transaction whether it was a fraud, and since when that is "
+            "known; a later label of the same transaction replaces it. The record may "
+            "have any key; labels of one transaction keep their order under one key. "
+            "Fields that are not named here are ignored."
+        ),
     }
 
 
