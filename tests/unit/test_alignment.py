@@ -27,7 +27,7 @@ INNER = TopicPartition("inner", 0)
 class Numbers:
     """Times as they stand in the values."""
 
-    def read(self, values: list[bytes | None]) -> np.ndarray:
+    def read(self, values: list[bytes | None], _: list[int]) -> np.ndarray:
         return np.array([int(v) if v else MISSING for v in values], np.int64)
 
 
@@ -43,7 +43,7 @@ class Bench:
         }
         times = {"labels": Numbers(), "transactions": Numbers()}
         around = Surroundings(self.partitions, self._ended, self.ignored)
-        self.alignment = Alignment(Aligning(times, STEP_MS), around)
+        self.alignment = Alignment(Aligning(times, STEP_MS, 2 * STEP_MS, 2), around)
         self.alignment.begin(dict.fromkeys(places))
         self._offsets = dict.fromkeys(self.partitions, 0)
 

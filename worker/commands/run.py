@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 from worker import __version__
 from worker.bundle import VerifiedBundle
@@ -109,6 +110,7 @@ def _run(settings: Settings, stop: Stop, closing: ExitStack) -> None:
         broker = connecting.result()
     health.model_ready()
     topology = topology_of(settings, model.spec)
+    aligning = _aligning(settings, model, topology, broker.partition_count)
     metrics = WorkerMetrics(
         _facts_of(bundle, model.reference),
         app_version=__version__,
@@ -121,7 +123,7 @@ def _run(settings: Settings, stop: Stop, closing: ExitStack) -> None:
         _pipeline(settings, model, topology, broker.max_message_bytes),
         restoring=_restoring(settings, model, topology, broker.topic_ids),
         report=Report(metrics),
-        limits=_limits(settings, model, topology),
+        limits=_limits(settings, aligning),
         stop=stop,
     )
     health.watch(metrics)
@@ -179,26 +181,31 @@ def _restoring(
 
 
 def _aligning(
-    settings: Settings, model: LoadedModel, topology: Topology
+    settings: Settings, model: LoadedModel, topology: Topology, partition_count: int
 ) -> Aligning | None:
     """Return how inputs are aligned; one stage folds each partition by itself."""
     if not topology.inner:
         return None
+    schema = model.spec.schema
+    reader = partial(TimeReader, max_ahead_ms=schema.max_ahead_ms)
+    times = {topology.transactions: reader(schema.event_time)}
     # Labels first: within a step they must not come after what should know of them.
-    times = {topology.transactions: TimeReader(model.spec.schema.event_time)}
     if topology.labels is not None:
-        times = {topology.labels: TimeReader(LABEL_TIME), **times}
-    return Aligning(times, max(1, round(settings.max_skew_seconds * 1000)))
+        times = {topology.labels: reader(LABEL_TIME), **times}
+    step_ms = max(1, round(settings.max_skew_seconds * 1000))
+    # More than that, and what the others have yet to hand on might be late.
+    slack_ms = max(step_ms, model.spec.allowed_lateness_ms // 2)
+    return Aligning(times, step_ms, slack_ms, partition_count)
 
 
-def _limits(settings: Settings, model: LoadedModel, topology: Topology) -> Limits:
+def _limits(settings: Settings, aligning: Aligning | None) -> Limits:
     return Limits(
         max_batch=settings.max_batch,
         dead_letters=DeadLetterLimit(
             max_ratio=settings.dead_letter_ratio,
             max_consecutive=settings.dead_letter_consecutive,
         ),
-        aligning=_aligning(settings, model, topology),
+        aligning=aligning,
     )
 
 

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from worker.loop.backlog import Backlog
 from worker.pipeline import PartitionState
 from worker.records import MISSING, RecordBatch, TopicPartition
+from worker.recovery import ENDED
 
 #: Records of one partition that wait before it is paused, and before it goes on.
 CROWDED, SPARSE = 20_000, 10_000
@@ -38,8 +39,8 @@ _Ints = NDArray[np.int64]
 class Times(Protocol):
     """Reads the times of records."""
 
-    def read(self, values: list[bytes | None], /) -> _Ints:
-        """Return (n,) ms, `MISSING` where a record has none."""
+    def read(self, values: list[bytes | None], timestamps_ms: list[int], /) -> _Ints:
+        """Return (n,) ms, `MISSING` where a record has none that may be true."""
 
 
 class _Queue:
@@ -124,15 +125,35 @@ class Aligning:
     times
         Reads the times of each input topic; the first topics' leave first in a step.
     step_ms
-        How far apart records may leave.
+        How far apart records may leave here.
+    slack_ms
+        How far ahead of the other workers they may leave: less than events may be late.
+    partition_count
+        Of each input.
     """
 
     times: Mapping[str, Times]
     step_ms: int
+    slack_ms: int
+    partition_count: int
+
+    @property
+    def places(self) -> set[TopicPartition]:
+        """All partitions of the inputs, whoever reads them."""
+        numbers = range(self.partition_count)
+        return {TopicPartition(topic, n) for topic in self.times for n in numbers}
 
 
 class Alignment:
-    """A queue like `Backlog`, that lets records of inputs out in order."""
+    """A queue like `Backlog`, that lets records of inputs out in order.
+
+    Attributes
+    ----------
+    until_ms
+        Nothing that is younger leaves, because of other workers.
+    is_held_back
+        Whether the last time something would have left but for them.
+    """
 
     def __init__(self, aligning: Aligning, surroundings: Surroundings):
         self._times = dict(aligning.times)
@@ -140,6 +161,24 @@ class Alignment:
         self._around = surroundings
         self._passing = Backlog()
         self._queues: dict[TopicPartition, _Queue] = {}
+        self.until_ms = ENDED
+        self.is_held_back = False
+
+    @property
+    def places(self) -> Collection[TopicPartition]:
+        """The partitions that are waited for here."""
+        return self._queues.keys()
+
+    def head_ms(self, place: TopicPartition) -> int | None:
+        """Return what is known of a partition's next record; None if nothing is."""
+        queue = self._queues.get(place)
+        if queue is None:
+            return None
+        if len(queue):
+            return queue.head_ms
+        if place in self._around.ended() or place in self._around.ignored:
+            return ENDED
+        return None if queue.until_ms == MISSING else queue.until_ms
 
     def __len__(self) -> int:
         return len(self._passing) + sum(map(len, self._queues.values()))
@@ -168,7 +207,8 @@ class Alignment:
             self._passing.add(run.cut(slice(0, first)))
             live = run.cut(slice(first, None))
             if len(live):
-                queue.add(live, self._times[place.topic].read(live.values))
+                times = self._times[place.topic]
+                queue.add(live, times.read(live.values, live.timestamps_ms))
 
     def take(self, max_records: int) -> RecordBatch:
         """Return records that may leave now, each partition's together.
@@ -217,6 +257,7 @@ class Alignment:
 
         A step begins at the oldest head: the queue that it belongs to is never stuck.
         """
+        self.is_held_back = False
         queues, ended = self._in_order(), self._around.ended()
         excluded = set(ended).union(self._around.ignored)
         while room and any(len(queue) for _, queue in queues):
@@ -225,7 +266,9 @@ class Alignment:
                 for place, queue in queues
                 if len(queue) or place not in excluded
             )
-            until_ms = min(heads) + self._step_ms
+            first_ms = min(heads)
+            self.is_held_back = first_ms > self.until_ms
+            until_ms = min(first_ms + self._step_ms, self.until_ms)
             marked = 0
             for _, queue in queues:
                 marked += queue.mark(until_ms, room - marked)
