@@ -17,6 +17,7 @@ from worker.bundle import read_bundle
 from worker.cli import EXIT_MEANINGS
 from worker.cli import main as fraud_worker
 from worker.codec import DEAD_LETTER_HEADERS, Decoder, score_schema
+from worker.codec.labels import label_schema
 from worker.config import Settings
 from worker.features import Spec
 from worker.features.declarations import CalendarPart, Statistic
@@ -140,9 +141,7 @@ def test_the_consumer_is_python() -> None:
 
 
 def test_the_samples_are_a_payment_a_score_and_a_dead_letter() -> None:
-    payment, score, rejected = [
-        body.strip().encode() for language, body in FENCED if language == "json"
-    ]
+    payment, score, rejected, _ = json_samples()
     toml = read_bundle(ROOT / "models").files["transform.toml"].decode()
     decoder = Decoder(Spec.from_toml(toml).schema)
 
@@ -157,6 +156,22 @@ def test_the_samples_are_a_payment_a_score_and_a_dead_letter() -> None:
     assert headers["dlq.reason"] == rejection.reason
     assert headers["dlq.field"] == rejection.field
     assert int(headers["dlq.payload.size"]) == len(rejected)
+
+
+def test_a_label_of_the_sample_is_one_of_its_payment() -> None:
+    payment, *_, label = json_samples()
+    spec = Spec.from_toml((ROOT / "training/specs/handbook.toml").read_text())
+    schema = label_schema(spec.schema, ["terminal_id"])
+
+    decoded = Decoder(schema, key_is_entity=None).decode([None], [label], [-1])
+
+    same = json.loads(payment).items() & json.loads(label).items()
+    assert len(decoded.rejections) == 0
+    assert {name for name, _ in same} == {"transaction_id", "event_time", "terminal_id"}
+
+
+def json_samples() -> list[bytes]:
+    return [body.strip().encode() for language, body in FENCED if language == "json"]
 
 
 def test_the_headers_of_the_sample_are_all_that_there_are() -> None:
