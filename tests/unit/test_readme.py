@@ -145,8 +145,8 @@ def test_the_samples_are_a_payment_a_score_and_a_dead_letter() -> None:
     toml = read_bundle(ROOT / "models").files["transform.toml"].decode()
     decoder = Decoder(Spec.from_toml(toml).schema)
 
-    accepted = decoder.decode([b"49"], [payment], [-1])
-    refused = decoder.decode([b"596"], [rejected], [-1])
+    accepted = decoder.decode([b"7"], [payment], [-1])
+    refused = decoder.decode([b"18"], [rejected], [-1])
 
     assert len(accepted.rejections) == 0
     jsonschema.validate(json.loads(score), score_schema())
