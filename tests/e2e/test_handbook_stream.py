@@ -109,6 +109,26 @@ def test_a_backlog_gives_the_features_and_scores_of_training(
     assert worker.end() == ExitCode.OK
 
 
+def test_a_worker_that_joins_late_changes_nothing(
+    stream: StagedStream, book: Handbook
+) -> None:
+    """Half of the partitions move in the middle of the backlog, and stand meanwhile."""
+    send(stream, book)
+    first = stream.start("0")
+    stream.await_answers(len(book.events) // 10)
+    second = stream.start("1")
+    assert "missing 0, duplicated 0, out of order 0, different 0" in stream.verify(
+        "--timeout", "120"
+    )
+
+    digests, _, flags = answers(stream, book)
+
+    assert second.events("partition_live")
+    assert flags == set()
+    assert np.array_equal(digests, row_digests(book.X))
+    assert {first.end(), second.end()} == {ExitCode.OK}
+
+
 def send(stream: StagedStream, book: Handbook) -> None:
     """Write all payments and all labels before anybody reads them."""
     producer = confluent_kafka.Producer(

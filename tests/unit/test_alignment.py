@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.transform_builders import everything
 from worker.features import FeatureTransform
-from worker.loop.alignment import CROWDED, SPARSE, Aligning, Alignment, Surroundings
+from worker.loop.aligning import Aligning
+from worker.loop.alignment import CROWDED, SPARSE, Alignment, Surroundings
 from worker.pipeline import PartitionState
 from worker.records import MISSING, RecordBatch, TopicPartition
 
@@ -43,7 +44,9 @@ class Bench:
         }
         times = {"labels": Numbers(), "transactions": Numbers()}
         around = Surroundings(self.partitions, self._ended, self.ignored)
-        self.alignment = Alignment(Aligning(times, STEP_MS, 2 * STEP_MS, 2), around)
+        self.alignment = Alignment(
+            Aligning(times, STEP_MS, 2 * STEP_MS, 2, lambda _: {}), around
+        )
         self.alignment.begin(dict.fromkeys(places))
         self._offsets = dict.fromkeys(self.partitions, 0)
 

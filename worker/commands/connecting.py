@@ -28,6 +28,7 @@ class Broker:
 
     consumer: KafkaConsumer
     producer: Producer
+    partition_count: int
     max_message_bytes: int
     topic_ids: Mapping[str, str]
 
@@ -38,7 +39,7 @@ def connect(settings: Settings, bundle: VerifiedBundle, stop: Stop) -> Broker:
     spec = Spec.from_toml(bundle.files["transform.toml"].decode())
     with Cluster(clients) as cluster:
         topology = topology_of(settings, spec)
-        _check_topics(topology, cluster)
+        partition_count = _check_topics(topology, cluster)
         ensure_started(settings, spec, cluster, topology)
         max_bytes = _max_message_bytes(settings, cluster)
         topic_ids = _topic_ids(settings, topology, cluster)
@@ -56,11 +57,11 @@ def connect(settings: Settings, bundle: VerifiedBundle, stop: Stop) -> Broker:
         producer = AtLeastOnceProducer(
             clients, commit_offsets=consumer.commit, deadline=stop.deadline
         )
-    return Broker(consumer, producer, max_bytes, topic_ids)
+    return Broker(consumer, producer, partition_count, max_bytes, topic_ids)
 
 
-def _check_topics(topology: Topology, cluster: Cluster) -> None:
-    """Refuse topics whose partitions do not match.
+def _check_topics(topology: Topology, cluster: Cluster) -> int:
+    """Refuse topics whose partitions do not match; return how many each has.
 
     Raises
     ------
@@ -83,6 +84,7 @@ def _check_topics(topology: Topology, cluster: Cluster) -> None:
                 "the counts must be equal. If partitions were added, keys have moved "
                 "away from their history; start a new group on new topics."
             )
+    return partition_count
 
 
 def _max_message_bytes(settings: Settings, cluster: Cluster) -> int:

@@ -17,13 +17,19 @@ from worker import __version__
 from worker.bundle import VerifiedBundle
 from worker.codec.event_times import TimeReader
 from worker.codec.labels import LABEL_TIME
-from worker.commands.clients import open_bundle, reach_of, topology_of
-from worker.commands.connecting import connect
+from worker.commands.clients import (
+    client_settings,
+    open_bundle,
+    reach_of,
+    topology_of,
+)
+from worker.commands.connecting import Broker, connect
 from worker.config import Settings
 from worker.drift import Reference
 from worker.errors import ExitCode, Fenced
 from worker.features import FeatureState
 from worker.health import Endpoint, Health, metrics_routes
+from worker.kafka.starting import GroupStart
 from worker.loop import (
     Aligning,
     DeadLetterLimit,
@@ -110,7 +116,7 @@ def _run(settings: Settings, stop: Stop, closing: ExitStack) -> None:
         broker = connecting.result()
     health.model_ready()
     topology = topology_of(settings, model.spec)
-    aligning = _aligning(settings, model, topology, broker.partition_count)
+    aligning = _aligning(settings, model, topology, broker, closing)
     metrics = WorkerMetrics(
         _facts_of(bundle, model.reference),
         app_version=__version__,
@@ -181,7 +187,11 @@ def _restoring(
 
 
 def _aligning(
-    settings: Settings, model: LoadedModel, topology: Topology, partition_count: int
+    settings: Settings,
+    model: LoadedModel,
+    topology: Topology,
+    broker: Broker,
+    closing: ExitStack,
 ) -> Aligning | None:
     """Return how inputs are aligned; one stage folds each partition by itself."""
     if not topology.inner:
@@ -195,7 +205,9 @@ def _aligning(
     step_ms = max(1, round(settings.max_skew_seconds * 1000))
     # More than that, and what the others have yet to hand on might be late.
     slack_ms = max(step_ms, model.spec.allowed_lateness_ms // 2)
-    return Aligning(times, step_ms, slack_ms, partition_count)
+    group = GroupStart(client_settings(settings))
+    closing.callback(group.close)
+    return Aligning(times, step_ms, slack_ms, broker.partition_count, group.committed)
 
 
 def _limits(settings: Settings, aligning: Aligning | None) -> Limits:

@@ -52,6 +52,10 @@ class GroupStart:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the broker."""
         self._outsider.close()
 
     def committed(

@@ -1,6 +1,6 @@
 """The worker's loop; knows the broker only through its two protocols."""
 
-from worker.loop.alignment import Aligning
+from worker.loop.aligning import Aligning
 from worker.loop.limits import DeadLetterLimit, Limits
 from worker.loop.phase import Phase
 from worker.loop.ports import Consumer, Producer

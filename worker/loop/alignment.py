@@ -20,11 +20,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.loop.aligning import Aligning
 from worker.loop.backlog import Backlog
 from worker.pipeline import PartitionState
 from worker.records import MISSING, RecordBatch, TopicPartition
@@ -34,13 +34,6 @@ from worker.recovery import ENDED
 CROWDED, SPARSE = 20_000, 10_000
 
 _Ints = NDArray[np.int64]
-
-
-class Times(Protocol):
-    """Reads the times of records."""
-
-    def read(self, values: list[bytes | None], timestamps_ms: list[int], /) -> _Ints:
-        """Return (n,) ms, `MISSING` where a record has none that may be true."""
 
 
 class _Queue:
@@ -114,34 +107,6 @@ class Surroundings:
     partitions: Mapping[TopicPartition, PartitionState]
     ended: Callable[[], Collection[TopicPartition]]
     ignored: Collection[TopicPartition]
-
-
-@dataclass(frozen=True, slots=True)
-class Aligning:
-    """Which inputs are aligned, and how closely.
-
-    Attributes
-    ----------
-    times
-        Reads the times of each input topic; the first topics' leave first in a step.
-    step_ms
-        How far apart records may leave here.
-    slack_ms
-        How far ahead of the other workers they may leave: less than events may be late.
-    partition_count
-        Of each input.
-    """
-
-    times: Mapping[str, Times]
-    step_ms: int
-    slack_ms: int
-    partition_count: int
-
-    @property
-    def places(self) -> set[TopicPartition]:
-        """All partitions of the inputs, whoever reads them."""
-        numbers = range(self.partition_count)
-        return {TopicPartition(topic, n) for topic in self.times for n in numbers}
 
 
 class Alignment:

@@ -46,6 +46,8 @@ class Assignment:
         Those that are filled from a snapshot before they are read.
     restoring
         Those of both that have not yet reached their first offset to be answered.
+    head_of
+        Tells the head of a partition, for its commits; None where nobody asks for it.
     """
 
     def __init__(
@@ -53,11 +55,12 @@ class Assignment:
     ):
         self._consumer = consumer
         self._how = restoring
-        self._clock = clock
+        self.clock = clock
         self._epoch = 0
         self.partitions: dict[TopicPartition, PartitionState] = {}
         self.loading: dict[TopicPartition, Loading] = {}
         self.restoring: dict[TopicPartition, Restore] = {}
+        self.head_of: Callable[[TopicPartition], int | None] = lambda _: None
 
     @property
     def folded(self) -> Mapping[TopicPartition, PartitionState]:
@@ -86,7 +89,7 @@ class Assignment:
         """
         self._epoch += 1
         asked = self._ask(committed)
-        now = self._clock()
+        now = self.clock()
         self.restoring.update({place: Restore(now, now) for place in asked})
         self._begin_loading(asked)
         return {
@@ -103,7 +106,7 @@ class Assignment:
         StateUnusable
             No snapshot was usable, and the log does not allow the right state either.
         """
-        until = self._clock() + seconds
+        until = self.clock() + seconds
         starts = {}
         for place, loading in list(self.loading.items()):
             if loading.go_on(until):
@@ -111,7 +114,7 @@ class Assignment:
                 starts[place] = self._begin(
                     loading.asked, loading.snapshot, loading.state
                 )
-            if self._clock() >= until:
+            if self.clock() >= until:
                 break
         return starts
 
@@ -147,7 +150,7 @@ class Assignment:
             partition = self.partitions.get(place)
             if partition and positions.get(place, 0) >= partition.live_from:
                 restore = self.restoring.pop(place)
-                took.append(self._clock() - restore.since)
+                took.append(self.clock() - restore.since)
                 _LOG.info("partition_live", extra=restore.facts(partition, took[-1]))
         return took
 
@@ -164,7 +167,7 @@ class Assignment:
 
     def tell_progress(self) -> None:
         """Log now and then how far the partitions are that are not yet live."""
-        now, positions = self._clock(), self._consumer.positions()
+        now, positions = self.clock(), self._consumer.positions()
         for place, restore in self.restoring.items():
             if restore.is_to_be_told(now):
                 facts = self.progress(place, positions)._asdict()
@@ -201,7 +204,7 @@ class Assignment:
         }
         for place, read in zip(wanted, snapshots.read(wanted), strict=True):
             self.loading[place] = Loading(
-                asked[place], read, new_state=self._how.new_state, clock=self._clock
+                asked[place], read, new_state=self._how.new_state, clock=self.clock
             )
             _LOG.info("restore_started", extra=name_of(place))
 
@@ -231,6 +234,7 @@ class Assignment:
                 plan.fold_start,
                 plan.answered_from,
                 plan.incomplete_until_ms,
+                self.head_of(place),
             ).encode()
 
         self.partitions[place] = PartitionState(

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from worker.pipeline import PartitionResult, PartitionState
+from worker.pipeline import BatchResult, PartitionResult, PartitionState
 from worker.records import NextOffset
 
 
-def offset_alone(partition: PartitionState) -> PartitionResult:
-    """Return what commits a live partition again where it stands."""
+def offsets_alone(partitions: Iterable[PartitionState]) -> BatchResult:
+    """Return what commits live partitions again where they stand."""
+    return BatchResult({each.place: _offset_alone(each) for each in partitions}, {})
+
+
+def _offset_alone(partition: PartitionState) -> PartitionResult:
     offset = max(partition.next_offset, partition.live_from)
     nothing = np.empty(0, np.int64)
     return PartitionResult(

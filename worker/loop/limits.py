@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from worker.loop.alignment import Aligning
+from worker.loop.aligning import Aligning
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ it is, without the partitions that have moved on; nothing is ever computed twice
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from worker.errors import BrokerFailed, CommitAborted, CommitUnknown
 from worker.loop.assignment import Assignment
 from worker.loop.hold import Hold
-from worker.loop.idle import offset_alone
+from worker.loop.idle import offsets_alone
 from worker.loop.inputs import inputs_of
 from worker.loop.limits import Limits
 from worker.loop.phase import Phase
@@ -60,8 +60,9 @@ class Worker:
         self._assignment = Assignment(consumer, restoring, self._clock)
         self._snapshots = restoring.snapshots
         self._standing_still = StandingStill(consumer, limits.dead_letters)
-        partitions, still = self._assignment.partitions, self._standing_still.places
-        self._inputs = inputs_of(limits.aligning, consumer, partitions, still)
+        self._inputs = inputs_of(
+            limits.aligning, consumer, self._assignment, self._standing_still
+        )
         self._is_left_behind = False
         self._committed_at: dict[TopicPartition, float] = {}
         self._measured_at = self._clock()
@@ -220,6 +221,7 @@ class Worker:
         )
         if self._snapshots is not None:
             self._snapshots.step(assignment.folded, assignment.restoring)
+        self._commit_alone(self._inputs.to_be_told())
         now = self._clock()
         if now - self._measured_at >= self._limits.measure_seconds:
             self._measured_at = now
@@ -227,7 +229,9 @@ class Worker:
             assignment.tell_progress()
             if self._snapshots is not None:
                 self._report.measure_snapshots(self._snapshots, assignment.folded)
-            self._commit_idle(before=now - self._limits.idle_commit_seconds)
+            before = now - self._limits.idle_commit_seconds
+            old = [p for p, at in self._committed_at.items() if at < before]
+            self._commit_alone(old)
 
     def _load(self) -> None:
         """Fill states from their snapshots for a moment; read on where one is full."""
@@ -239,15 +243,11 @@ class Worker:
         if starts:
             self._consumer.start(starts)
 
-    def _commit_idle(self, *, before: float) -> None:
-        """Commit again where nothing has been committed for long."""
-        idle = {
-            place: offset_alone(self._assignment.partitions[place])
-            for place, committed_at in self._committed_at.items()
-            if committed_at < before and place not in self._assignment.restoring
-        }
-        if idle:
-            self._commit(BatchResult(idle, {}))
+    def _commit_alone(self, places: Collection[TopicPartition]) -> None:
+        """Commit live partitions again where they stand."""
+        partitions, restoring = self._assignment.partitions, self._assignment.restoring
+        live = (p for p in places if p in partitions and p not in restoring)
+        self._commit(offsets_alone(partitions[place] for place in live))
 
     def _on_assigned(
         self, committed: Mapping[TopicPartition, NextOffset | None]

@@ -5,10 +5,11 @@ from worker.recovery.first_start import (
     start_at_earliest,
     start_at_latest,
 )
-from worker.recovery.metadata import CommitMetadata
+from worker.recovery.metadata import ENDED, CommitMetadata
 from worker.recovery.plan import Reach, StartPlan, needed_since_ms, plan_start
 
 __all__ = [
+    "ENDED",
     "CommitMetadata",
     "Reach",
     "StartPlan",

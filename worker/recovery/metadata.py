@@ -14,6 +14,10 @@ from worker.records import TopicPartition
 METADATA_FORMAT = 1
 
 
+#: Later than every event.
+ENDED = 2**62
+
+
 @dataclass(frozen=True, slots=True)
 class CommitMetadata:
     """What a commit says about the state at its offset.
@@ -29,12 +33,16 @@ class CommitMetadata:
         earlier one, or not at all. An audit begins here.
     incomplete_until_ms
         Events before this time may lack history from before `fold_start`.
+    head_ms
+        Where inputs wait for each other: no record that is still to be answered is
+        older, as far as its worker knows. `ENDED`: none is left.
     """
 
     watermark_ms: int | None
     fold_start: int
     answered_from: int
     incomplete_until_ms: int | None = None
+    head_ms: int | None = None
 
     def encode(self) -> str:
         """Return the compact JSON that is kept with the offset.
@@ -50,6 +58,8 @@ class CommitMetadata:
         }
         if self.incomplete_until_ms is not None:
             fields["i"] = self.incomplete_until_ms
+        if self.head_ms is not None:
+            fields["h"] = self.head_ms
         return json.dumps(fields, separators=(",", ":"))
 
     @classmethod
@@ -68,9 +78,10 @@ class CommitMetadata:
         fields = _parse(text, place)
         if not (_is_offset(fields.get("s")) and _is_offset(fields.get("a"))):
             raise _unreadable(place, text)
-        if not (_is_time(fields.get("w")) and _is_time(fields.get("i"))):
+        if not all(_is_time(fields.get(name)) for name in "wih"):
             raise _unreadable(place, text)
-        return cls(fields.get("w"), fields["s"], fields["a"], fields.get("i"))
+        times = fields.get("i"), fields.get("h")
+        return cls(fields.get("w"), fields["s"], fields["a"], *times)
 
 
 def _parse(text: str, place: TopicPartition) -> dict[str, Any]:
