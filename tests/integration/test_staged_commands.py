@@ -1,4 +1,4 @@
-"""check and replay of a model with two entities and labels, on a real broker."""
+"""Commands for a model with two entities and labels, on a real broker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.small_models import small_model
 from tests.staged import StagedStream, StagedTraffic, golden_log
 from worker.codec import Decoder
 from worker.codec.forwarding import Origins
-from worker.commands import check, replay, topics
+from worker.commands import check, redrive, replay, topics
 from worker.commands.clients import client_settings
 from worker.commands.samples import murmur2
 from worker.config import Settings
@@ -28,8 +28,17 @@ from worker.errors import ExitCode, StateUnusable
 from worker.features import FeatureTransform
 from worker.kafka.admin import Cluster
 from worker.pipeline.chain import codec_of
+from worker.pipeline.dead_letters import DeadLetters
 from worker.pipeline.sources import DUPLICATE, LATE
-from worker.records import LogBounds, NextOffset, Output, TopicPartition
+from worker.records import (
+    LogBounds,
+    NextOffset,
+    Output,
+    Reason,
+    RecordBatch,
+    Rejection,
+    TopicPartition,
+)
 from worker.recovery import CommitMetadata
 
 PAYMENTS = 200
@@ -278,3 +287,32 @@ def test_replay_refuses_an_inner_topic_of_somebody_else(stream: StagedStream) ->
 
     with pytest.raises(StateUnusable, match="was not written by a stage"):
         run_command(replay, settings_of(stream), name)
+
+
+def test_redrive_sends_each_dead_letter_to_the_topic_that_it_came_from(
+    stream: StagedStream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = replace(settings_of(stream), group=f"{stream.group}-mended")
+    letters = DeadLetters(stream.dead_letters, "stage", "0", "1", 1000)
+    outputs = []
+    for topic in (stream.transactions, stream.labels, "another"):
+        place = TopicPartition(topic, 1)
+        records = RecordBatch([topic], [1], [7], [1000], [b"key"], [b"{"])
+        rejection = Rejection(0, Reason.NOT_JSON, None)
+        outputs.append(letters.output(records, rejection, place))
+    publish(stream.kafka.bootstrap_servers, outputs)
+    before = bounds_of(stream)
+
+    code = run_command(redrive, settings)
+
+    said = capsys.readouterr()
+    sent = {p: (before[p].end, log.end) for p, log in bounds_of(stream).items()}
+    client = client_settings(settings)
+    for topic in (stream.transactions, stream.labels):
+        place = TopicPartition(topic, 1)
+        log = read_all(client, place, sent[place][1])
+        assert log.offsets[-1] == sent[place][0]
+        assert (log.keys[-1], log.values[-1]) == (b"key", b"{")
+    assert code == ExitCode.OK
+    assert said.out.splitlines()[-1] == "sent 2"
+    assert "passed over 1 of other topics" in said.err

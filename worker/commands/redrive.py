@@ -1,4 +1,4 @@
-"""Sends dead letters back to the input, once each, after what was wrong is mended."""
+"""Sends dead letters back to their topic, once each, after what was wrong is mended."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ EPILOG = """examples:
 Each dead letter is sent once, however often the command runs or dies: how far it got
 is committed together with what it sent (group <FRAUD_GROUP>.redrive, one more for each
 --reason). A payment that was answered before and comes again is answered again,
-flagged duplicate, and counted once in every window. Dead letters whose payload did not
-fit stay where they are, and are counted."""
+flagged duplicate, and counted once in every window. Labels go back to their own topic.
+Dead letters whose payload did not fit stay where they are, and are counted."""
 
 #: How long one commit is tried, seconds.
 _PATIENCE_SECONDS = 60.0
@@ -95,8 +95,9 @@ def _spans(cluster: Cluster, topic: str) -> Iterator[Span]:
 def _outputs(
     batch: ReadBatch, settings: Settings, reason: str | None, counts: Counter[str]
 ) -> Iterator[Output]:
-    """Yield the payments to be sent: key and value as they first came."""
+    """Yield what is to be sent, payments and labels: key and value as they came."""
     records = batch.records
+    inputs = settings.transactions_topic, settings.labels_topic
     for row, headers in enumerate(batch.headers):
         try:
             letter = parse_dead_letter(headers)
@@ -105,12 +106,14 @@ def _outputs(
             continue
         if reason is not None and letter.reason != reason:
             counts["of other reasons"] += 1
+        elif letter.origin.topic not in inputs:
+            counts["of other topics"] += 1
         elif letter.payload_truncated:
             counts["without their payload"] += 1
         else:
             place = TopicPartition(records.topics[row], records.partitions[row])
             yield Output(
-                settings.transactions_topic,
+                letter.origin.topic,
                 records.values[row],
                 records.keys[row],
                 letter.origin.partition,
