@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from training.featurize import feature_matrix
 from training.progress import ProgressCallback, quiet
+from training.split import LabelledHistory
 from worker.codec import published_scores
 from worker.records import EventBatch
 from worker.scoring import LoadedModel
@@ -61,11 +62,20 @@ def compare(
     second: LoadedModel,
     events: EventBatch,
     *,
+    history: LabelledHistory | None = None,
     progress: ProgressCallback = quiet,
 ) -> Comparison:
-    """Score the same events with two models that accept the same fields."""
-    first_X = feature_matrix(first.spec, events, progress=progress)
-    second_X = feature_matrix(second.spec, events, progress=progress)
+    """Score the same events with two models that accept the same fields.
+
+    Parameters
+    ----------
+    history
+        The events with their labels, where a model looks at labels.
+    """
+    first_X, second_X = (
+        feature_matrix(model.spec, events, history=history, progress=progress)
+        for model in (first, second)
+    )
     shared = tuple(
         n for n in first.spec.feature_names if n in second.spec.feature_names
     )

@@ -320,6 +320,23 @@ def test_compare_tells_same_from_different(
     assert "features in both: 4, different: 0" in out_other
 
 
+def test_models_that_look_at_labels_are_compared_with_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["simulate", "--out", str(tmp_path), "--customers=30", "--days=20"])
+    shipped = str(ROOT / "models" / (ROOT / "models" / "CURRENT").read_text().strip())
+    arguments = ["compare", shipped, shipped]
+    arguments.append(f"--transactions={tmp_path / 'transactions.parquet'}")
+
+    without, _, err = run(capsys, arguments)
+    code, out, _ = run(capsys, [*arguments, f"--labels={tmp_path / 'labels.parquet'}"])
+
+    assert without == ExitCode.CONFIG
+    assert "looks at labels; give them too" in err
+    assert code == 0
+    assert out.splitlines()[-1] == "equivalent"
+
+
 def test_models_that_read_different_fields_are_not_compared(
     files: Files, capsys: pytest.CaptureFixture[str]
 ) -> None:

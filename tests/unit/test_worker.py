@@ -8,6 +8,7 @@ from tests.counting import BROKEN
 from tests.workers import DAY_MS, GROUP, INPUT, Bench, new_bench, new_broker
 from worker.errors import BrokerFailed, DeadLetterLimitExceeded, Fenced, StateUnusable
 from worker.loop import DeadLetterLimit, Phase
+from worker.loop.standing_still import StandingStill
 from worker.metrics import catalogue
 from worker.records import NextOffset, TopicPartition
 from worker.recovery import CommitMetadata
@@ -343,6 +344,20 @@ def test_the_worker_ends_when_all_of_its_partitions_stand_still() -> None:
         bench.worker.run_once()
 
     assert bench.committed() == 1
+
+
+def test_a_topic_that_stands_still_ends_the_worker_also_beside_others() -> None:
+    inputs = [TopicPartition("transactions", n) for n in (0, 1)]
+    between = [TopicPartition("between", n) for n in (0, 1)]
+    bench = new_bench(new_broker(2))
+    still = StandingStill(bench.consumer, DeadLetterLimit(1.0, 1))
+    still.places.add(inputs[0])
+
+    still.end_if_all([*inputs, *between])
+    still.places.add(inputs[1])
+
+    with pytest.raises(DeadLetterLimitExceeded, match="transactions/0, transactions/1"):
+        still.end_if_all([*inputs, *between])
 
 
 def test_two_workers_answer_what_a_rebalance_moves_exactly_once() -> None:

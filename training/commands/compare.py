@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.commands.arguments import Subparsers, add_command, add_transactions
+from training.commands.arguments import (
+    Subparsers,
+    add_command,
+    add_label_delay,
+    add_labels,
+    add_transactions,
+)
 from worker.errors import ExitCode, InvalidConfig
 
 if TYPE_CHECKING:
@@ -16,7 +22,8 @@ if TYPE_CHECKING:
 _TEXT = """
 Scores the same transactions with two bundles. Exits 0 where nobody who reads the scores
 could tell them apart: shared features equal to the last bit, scores within the
-tolerance, the same transactions flagged. Exits 1 otherwise.
+tolerance, the same transactions flagged. Exits 1 otherwise. Models that look at labels
+need --labels.
 
 examples:
   fraud-train compare models/2018-07-31.1 models/2018-08-07.1 \\
@@ -38,6 +45,8 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("first", type=Path, metavar="A", help="directory of a bundle")
     parser.add_argument("second", type=Path, metavar="B", help="directory of another")
     add_transactions(parser)
+    add_labels(parser, required=False)
+    add_label_delay(parser, ", at least")
     parser.add_argument(
         "--tolerance",
         type=float,
@@ -49,7 +58,7 @@ def add(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load both, score, print, and judge."""
-    from training.commands.inputs import read_events
+    from training.commands.inputs import read_perhaps_labelled
     from training.compare import compare
     from training.progress import shown
 
@@ -57,9 +66,9 @@ def run(args: argparse.Namespace) -> int:
     if first.spec.schema != second.spec.schema:
         problem = f"{args.first} and {args.second} read different fields"
         raise InvalidConfig([problem], subject="comparison")
-    events = read_events(args, first.spec)
+    events, history = read_perhaps_labelled(args, first.spec)
     with shown("computing features") as progress:
-        found = compare(first, second, events, progress=progress)
+        found = compare(first, second, events, history=history, progress=progress)
     print(*comparison_lines(found, first.version, second.version), sep="\n")
     if found.is_equivalent(args.tolerance):
         print("equivalent")

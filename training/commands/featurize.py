@@ -54,17 +54,13 @@ def add(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, transform, write."""
-    from training.commands.inputs import read_events, read_history, read_spec
+    from training.commands.inputs import read_perhaps_labelled, read_spec
     from training.featurize import write_features
     from training.progress import shown
     from training.vocabularies import learn_vocabularies
 
     spec = read_spec(args.spec)
-    history = None
-    if args.labels is None:
-        events = read_events(args, spec)
-    else:
-        events, history, _ = read_history(args, spec)
+    events, history = read_perhaps_labelled(args, spec)
     if spec.unlearnt:
         names = ", ".join(feature.name for feature in spec.unlearnt)
         print(f"  notice: {names}: vocabulary learnt from all rows", file=sys.stderr)

@@ -76,6 +76,16 @@ def read_history(
     return events, history, report
 
 
+def read_perhaps_labelled(
+    args: argparse.Namespace, spec: Spec
+) -> tuple[EventBatch, LabelledHistory | None]:
+    """Read --transactions, and --labels where they are given."""
+    if args.labels is None:
+        return read_events(args, spec), None
+    events, history, _ = read_history(args, spec)
+    return events, history
+
+
 def fit_plan(args: argparse.Namespace) -> FitPlan:
     """Return what the arguments say about fitting."""
     lengths = SplitPlan(args.train_days, args.label_delay, args.test_days)

@@ -44,15 +44,18 @@ class StandingStill:
         self.places.difference_update(places)
 
     def end_if_all(self, held: Collection[TopicPartition]) -> None:
-        """End the worker when nothing that it holds goes on.
+        """End the worker when nothing that it holds of a topic goes on.
 
         Raises
         ------
         DeadLetterLimitExceeded
-            All of those partitions stand still.
+            All of those partitions of a topic stand still.
         """
-        if self.places and self.places.issuperset(held):
-            names = ", ".join(f"{p.topic}/{p.partition}" for p in sorted(held))
+        for topic in {place.topic for place in self.places}:
+            of_topic = sorted(place for place in held if place.topic == topic)
+            if not self.places.issuperset(of_topic):
+                continue
+            names = ", ".join(f"{p.topic}/{p.partition}" for p in of_topic)
             raise DeadLetterLimitExceeded(
                 f"nearly every record of {names} is rejected. The dead letters say "
                 "why; mend what produces them, then start again."
