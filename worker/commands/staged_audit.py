@@ -5,6 +5,7 @@ Owns the walk over the topics; what is right and what is wrong, worker.audit dec
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
@@ -36,6 +37,9 @@ from worker.pipeline.chain import LABELS, ROUTE, codec_of, label_targets
 from worker.records import RecordBatch, TopicPartition
 from worker.scoring import LoadedModel
 
+#: How often progress is told, seconds.
+_TELL_SECONDS = 5.0
+
 
 class StagedAudit:
     """Audits what a group answered by way of several stages.
@@ -60,6 +64,7 @@ class StagedAudit:
         self._models = models
         self._thresholds = thresholds
         self._say = say
+        self._told = time.monotonic()
 
     def run(
         self,
@@ -73,19 +78,24 @@ class StagedAudit:
         with ExitStack() as closing:
             reader = closing.enter_context(LogReader(client))
             ledgers = StagedLedgers(model.spec, self._topology, scopes, report, closing)
-            self._say("reading what was published")
             ledgers.fill(cluster, reader)
             audit = _Audit(
                 self._settings, self._topology, model, ledgers, self._comparing, report
             )
             for scope in scopes:
                 check = audit.checker(scope)
-                name = f"{scope.place.topic}/{scope.place.partition}"
-                self._say(f"folding {name}")
+                self._tell(f"folding {scope.place.topic}/{scope.place.partition}")
                 for batch in reader.read(Span(scope.place, scope.fold_from, scope.end)):
                     check(batch.records)
             ledgers.finish()
             audit.note_other_versions()
+
+    def _tell(self, what: str) -> None:
+        """Say now and then what a long audit is doing."""
+        now = time.monotonic()
+        if now - self._told > _TELL_SECONDS:
+            self._told = now
+            self._say(what)
 
     def _comparing(self, model: LoadedModel, stage: str) -> Contents:
         return Contents(
