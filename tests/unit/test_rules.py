@@ -326,20 +326,21 @@ def fires(name: str, **labels: str) -> Labels:
 
 
 def late_share(slow: int) -> list[tuple[str, str, Labels]]:
-    """Of 1,000 scores a minute so many take more than a second."""
+    """Of 10,000 scores a minute so many take more than a second."""
     return [
-        (f"{LATENCY}_bucket", f"0+{1_000 - slow}x400", {**WORKER, "le": "1.0"}),
-        (f"{LATENCY}_count", "0+1000x400", WORKER),
+        (f"{LATENCY}_bucket", f"0+{10_000 - slow}x400", {**WORKER, "le": "1.0"}),
+        (f"{LATENCY}_count", "0+10000x400", WORKER),
     ]
 
 
 def dead_share(dead: int) -> list[tuple[str, str, Labels]]:
     return [
         ("fraud_dlq_events_total", f"0+{dead}x400", {**WORKER, "reason": "empty"}),
-        ("fraud_events_consumed_total", "0+1000x400", WORKER),
+        ("fraud_events_consumed_total", "0+10000x400", WORKER),
     ]
 
 
+# The budget is one in a thousand; at just that a rounding error would decide.
 JOB = {"job": "fraud-worker"}
 BURNS: dict[str, Case] = {
     f"{share.__name__} {count}": (
@@ -349,10 +350,10 @@ BURNS: dict[str, Case] = {
     for share, what in ((late_share, "Latency"), (dead_share, "DeadLetter"))
     for count, speeds in (
         (0, ()),
-        (1, ()),
-        (3, ("Slow",)),
-        (8, ("Medium", "Slow")),
-        (20, ("Fast", "Medium", "Slow")),
+        (9, ()),
+        (30, ("Slow",)),
+        (80, ("Medium", "Slow")),
+        (200, ("Fast", "Medium", "Slow")),
     )
 }
 
