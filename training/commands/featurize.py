@@ -20,9 +20,10 @@ _TEXT = """
 Writes transaction_id and one column for each feature of the spec, in order of event
 time, computed by the same code that the worker runs on the stream. A missing value is
 null. Rows that are no transaction by the spec are reported and left out. A spec that
-looks at labels needs --labels. A model's vocabularies of categories are those of its
-training window: with --spec models/VERSION/transform.toml they are used here too. A
-spec that has none yet learns them from all rows.
+looks at labels needs --labels, unless the transactions have a column `fraud`. A
+model's vocabularies of categories are those of its training window: with
+--spec models/VERSION/transform.toml they are used here too. A spec that has none yet
+learns them from all rows.
 
 examples:
   fraud-train featurize --spec customer --transactions data/transactions.parquet \\

@@ -68,22 +68,43 @@ def read_history(
 ) -> tuple[EventBatch, LabelledHistory, LabelReport]:
     """Read --transactions and --labels and report on both."""
     events = read_events(args, spec)
-    labels = read_labels(args.labels, spec.schema, names=read_names(args, spec))
-    history, report = label_history(
-        events, labels, spec.schema, label_delay_ms=args.label_delay
-    )
-    print(*report.lines(), sep="\n", file=sys.stderr)
-    return events, history, report
+    return events, *_read_labels_of(events, args.labels, args, spec)
 
 
 def read_perhaps_labelled(
     args: argparse.Namespace, spec: Spec
 ) -> tuple[EventBatch, LabelledHistory | None]:
-    """Read --transactions, and --labels where they are given."""
-    if args.labels is None:
-        return read_events(args, spec), None
-    events, history, _ = read_history(args, spec)
-    return events, history
+    """Read --transactions, and labels where they are given or the spec needs them.
+
+    Without --labels they are looked for in the file of the transactions.
+
+    Raises
+    ------
+    InvalidConfig
+        Also where the spec looks at labels, and there are none.
+    """
+    events = read_events(args, spec)
+    if args.labels is None and not spec.uses_labels:
+        return events, None
+    try:
+        file = args.labels or args.transactions
+        return events, _read_labels_of(events, file, args, spec)[0]
+    except InvalidConfig as error:
+        if args.labels is not None:
+            raise
+        problem = f"{spec.name!r} looks at labels; give them too with --labels"
+        raise InvalidConfig([problem, *error.problems]) from None
+
+
+def _read_labels_of(
+    events: EventBatch, file: Path, args: argparse.Namespace, spec: Spec
+) -> tuple[LabelledHistory, LabelReport]:
+    labels = read_labels(file, spec.schema, names=read_names(args, spec))
+    history, report = label_history(
+        events, labels, spec.schema, label_delay_ms=args.label_delay
+    )
+    print(*report.lines(), sep="\n", file=sys.stderr)
+    return history, report
 
 
 def fit_plan(args: argparse.Namespace) -> FitPlan:
