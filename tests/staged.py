@@ -124,7 +124,10 @@ class StagedTraffic:
         value = json.dumps(fields).encode()
         if chance.random() < 0.01:
             value = value[:-1]
-        self._produce(self._stream.transactions, value, str(fields["customer"]))
+        assert self._stream.model is not None
+        is_keyed = not self._stream.model.spec.schema.rekey
+        key = str(fields["customer" if is_keyed else "id"])
+        self._produce(self._stream.transactions, value, key)
         while self._labels_due and self._labels_due[0][0] <= self._time_ms:
             _, label = self._labels_due.pop(0)
             self._produce_label(label)

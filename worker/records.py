@@ -112,8 +112,8 @@ class Field:
 class EventSchema:
     """The fields of an event, and which of them identify it.
 
-    `keys` names the key field of each entity, in the order of the stages; the first
-    is the key of the record on the input topic.
+    `keys` names the key field of each entity, in the order of the stages; the first is
+    the key of the input's records, unless `rekey`.
     """
 
     fields: tuple[Field, ...]
@@ -121,6 +121,7 @@ class EventSchema:
     event_time: str
     keys: tuple[str, ...]
     max_ahead_ms: int
+    rekey: bool = False
 
     def field(self, name: str) -> Field:
         """Return the field of that name; raises KeyError."""
@@ -140,8 +141,7 @@ class RecordBatch:
     Attributes
     ----------
     ranks
-        (n,) int64: what follows from a record of a lesser rank is produced first; None
-        where it is all the same.
+        (n,) int64: what follows from lesser ranks is produced first; None: no matter.
     """
 
     topics: list[str] = field(default_factory=list)

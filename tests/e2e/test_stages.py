@@ -13,6 +13,7 @@ from demo.broker import KafkaBroker
 from tests.commanding import run_command
 from tests.label_builders import WITH_LABELS
 from tests.live import START_SECONDS
+from tests.reading_back import read_back
 from tests.small_models import small_model
 from tests.staged import (
     StagedFold,
@@ -28,24 +29,39 @@ from worker.config import Settings
 from worker.errors import ExitCode
 from worker.kafka.admin import Cluster
 
+REKEYED = WITH_LABELS.replace('name = "with-labels"', 'name = "r"\nrekey = true')
+
 
 @pytest.fixture
-def stream(
+def make_staged(
     kafka: KafkaBroker, tmp_path: Path, fresh_name: Callable[[str], str]
-) -> Iterator[StagedStream]:
-    model = small_model(tmp_path / "models", spec_text=WITH_LABELS, golden=golden_log())
-    stream = StagedStream(
-        kafka,
-        fresh_name("staged"),
-        tmp_path / "models",
-        tmp_path,
-        partitions=4,
-        settings={"FRAUD_START": "earliest"},
-        model=model,
-    )
-    stream.create_topics()
-    yield stream
-    stream.stop()
+) -> Iterator[Callable[[str], StagedStream]]:
+    """Return a function that makes a stream of a spec; nothing of it is left."""
+    made = []
+
+    def make(text: str) -> StagedStream:
+        model = small_model(tmp_path / "models", spec_text=text, golden=golden_log())
+        stream = StagedStream(
+            kafka,
+            fresh_name("staged"),
+            tmp_path / "models",
+            tmp_path,
+            partitions=4,
+            settings={"FRAUD_START": "earliest"},
+            model=model,
+        )
+        stream.create_topics()
+        made.append(stream)
+        return stream
+
+    yield make
+    for stream in made:
+        stream.stop()
+
+
+@pytest.fixture
+def stream(make_staged: Callable[[str], StagedStream]) -> StagedStream:
+    return make_staged(WITH_LABELS)
 
 
 def await_scores(stream: StagedStream, count: int) -> None:
@@ -112,3 +128,24 @@ def test_two_workers_two_stages_and_labels_give_what_their_logs_say(
     assert_right(stream)
     assert_replayed(stream, capsys, count=12)
     assert {first.end(), second.end()} == {ExitCode.OK}
+
+
+def test_payments_with_other_keys_and_their_labels_pass_three_stages_once(
+    make_staged: Callable[[str], StagedStream],
+) -> None:
+    stream = make_staged(REKEYED)
+    traffic = StagedTraffic(stream)
+    with traffic.flowing(500):
+        worker = stream.start()
+        await_scores(stream, 500)
+        worker.kill()
+        worker = stream.start()
+        await_scores(stream, traffic.count)
+
+    said = stream.verify()
+    assert "missing 0, duplicated 0, out of order 0, different 0" in said
+    assert f"events in {traffic.count}, labels in {traffic.label_count}, " in said
+    assert len(stream.topology.inner) == 2
+    for message in read_back(stream.clients, stream.scores):
+        assert (message.key() or b"").startswith(b"c")
+    assert worker.end() == ExitCode.OK

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.staged import golden_log
 from tests.staged_memory import NAMES, StagedHistory, StagesInMemory, staged_history
 from worker.codec import parse_dead_letter, parse_origin
 from worker.codec.scores import published_scores
-from worker.features import row_digests
+from worker.features import Spec, row_digests
 from worker.records import Output, Reason
 from worker.scoring import LoadedModel
 
@@ -106,3 +107,28 @@ def test_only_logs_that_are_folded_leave_state_behind(model: LoadedModel) -> Non
         if state.watermark_ms is not None
     }
     assert folded == set(stages.topology.stages)
+
+
+@pytest.mark.parametrize("has_key", [True, False])
+def test_payments_with_other_keys_are_brought_to_their_customer(
+    tmp_path: Path, *, has_key: bool
+) -> None:
+    text = WITH_LABELS.replace('name = "with-labels"', 'name = "r"\nrekey = true')
+    model = small_model(tmp_path, spec_text=text, golden=golden_log())
+    rows = HISTORY.rows(model.spec)
+    stages = StagesInMemory(model, 3)
+    places: list[tuple[int, int]] = []
+    for topic, _, value in HISTORY.lines(model.spec):
+        key = b"\xff%d" % len(places) if has_key else b""
+        place = stages.feed(topic, key, value)
+        if topic == NAMES.transactions:
+            places.append(place)
+
+    assert [origin_of(output) for output in stages.published] == list(
+        zip(places, row_digests(rows.X).tolist(), strict=True)
+    )
+    assert [output.key for output in stages.published] == [
+        payment["customer"].encode() for payment in HISTORY.payments
+    ]
+    other = Spec.from_toml(WITH_LABELS)
+    assert model.spec.state_fingerprint == other.state_fingerprint

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from worker.audit.fold import FoldedRecords, FoldStart
 from worker.codec import Decoder
-from worker.codec.forwarding import ForwardingCodec, Origins
+from worker.codec.forwarding import ForwardingCodec, Origins, record_keys
 from worker.features import FeatureRows, FeatureTransform, row_digests
-from worker.records import EventBatch, RecordBatch, Rejection, TopicPartition
+from worker.records import Decoded, EventBatch, RecordBatch, Rejection, TopicPartition
 
 Bools = NDArray[np.bool_]
 
@@ -91,6 +91,8 @@ class OutsideFold:
     ----------
     transform
         None where nothing is computed.
+    rekey
+        The field that is the key of the answers, where the records' own is not.
     """
 
     def __init__(
@@ -102,8 +104,10 @@ class OutsideFold:
         start: FoldStart,
         max_keys: int,
         max_events: int,
+        rekey: str | None = None,
     ):
         self._decoder = decoder
+        self._rekey = rekey
         self._transform = transform
         self._place = place
         self._start = start
@@ -120,7 +124,7 @@ class OutsideFold:
         origins = Origins(
             np.full(len(index), self._place.partition, np.int64),
             np.array([records.offsets[row] for row in index], np.int64),
-            [records.keys[row] or b"" for row in index],
+            self._keys(records, decoded),
         )
         if self._transform is None:
             nothing = np.zeros(len(index), np.bool_)
@@ -130,6 +134,12 @@ class OutsideFold:
             rows = self._transform.transform(decoded.events, self._state)
         events = _events(decoded.rows, origins, decoded.events, rows, self._start)
         return events, _rejected(self._place, records, decoded.rejections)
+
+    def _keys(self, records: RecordBatch, decoded: Decoded) -> list[bytes]:
+        """Return the keys that answers to the events have."""
+        if self._rekey is not None:
+            return record_keys(decoded.events.columns[self._rekey])
+        return [records.keys[row] or b"" for row in decoded.rows.tolist()]
 
 
 class InsideFold:

@@ -58,7 +58,8 @@ class Decoder:
     ----------
     key_is_entity
         The record's key must be the UTF-8 of this entity's key in the payload, or
-        events would meet the wrong state. None: keys are not looked at (files).
+        events would meet the wrong state. None: keys are not looked at (files), nor
+        where the schema says `rekey`.
     max_value_bytes
         Longer values are rejected unread.
 
@@ -80,7 +81,8 @@ class Decoder:
         self._parser = Parser(schema)
         self._lists_of = _slot_reader(self._parser.slots)
         self._checks = ColumnChecks(schema)
-        self._key_field = None if key_is_entity is None else schema.keys[key_is_entity]
+        is_keyed = key_is_entity is not None and not schema.rekey
+        self._key_field = schema.keys[key_is_entity or 0] if is_keyed else None
 
     def decode(
         self,

@@ -146,8 +146,9 @@ class _Audit:
             return lambda records: self._check_inside(
                 scope, stage, records, inside.fold(records)
             )
-        decoder = Decoder(spec.schema)
+        decoder, is_rekeyed = Decoder(spec.schema), spec.schema.rekey
         if topic == topology.labels:
+            is_rekeyed = False
             keys = [key for _, key in label_targets(spec, topology)]
             decoder = Decoder(label_schema(spec.schema, keys), key_is_entity=None)
         outside = OutsideFold(
@@ -155,6 +156,7 @@ class _Audit:
             self._model.stages[0] if topic in topology.stages else None,
             scope.place,
             start=scope.start,
+            rekey=spec.schema.keys[0] if is_rekeyed else None,
             **self._limits,
         )
         return lambda records: self._check_outside(

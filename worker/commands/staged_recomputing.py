@@ -112,6 +112,7 @@ class StagedRecomputing:
             None if self._topology.is_routed else self._model.stages[0],
             place,
             start=scope.start,
+            rekey=spec.schema.keys[0] if spec.schema.rekey else None,
             **self._limits,
         )
         time_ms = event_time_of(record, spec)

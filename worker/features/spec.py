@@ -157,7 +157,7 @@ class Spec:
         return _digest(
             {
                 "semantics": STATE_SEMANTICS,
-                "schema": dataclasses.asdict(self.schema),
+                "schema": _schema(self.schema),
                 "entities": [dataclasses.asdict(e) for e in self.entities],
                 "lateness_ms": self.allowed_lateness_ms,
                 "time_zone": self._zone_if_used(kept),
@@ -202,6 +202,13 @@ def _definition(feature: Feature) -> dict[str, object]:
     parts = dataclasses.asdict(feature)
     del parts["output"]
     return {"kind": type(feature).__name__, **parts}
+
+
+def _schema(schema: EventSchema) -> dict[str, object]:
+    """What an event consists of; how its record is keyed is not part of that."""
+    parts = dataclasses.asdict(schema)
+    del parts["rekey"]
+    return parts
 
 
 def _digest(value: object) -> str:

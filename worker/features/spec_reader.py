@@ -79,6 +79,7 @@ class _Reader:
         self._check_zone(time_zone)
         lateness_ms = top.duration_ms("allowed_lateness", default="1d")
         max_ahead_ms = top.duration_ms("max_ahead", default="5m")
+        rekey = top.boolean("rekey", default=False)
         event = top.table("event")
         transaction_id = event.text("transaction_id")
         event_time = event.text("event_time")
@@ -95,6 +96,7 @@ class _Reader:
             event_time=event_time,
             keys=tuple(entity.key for entity in self._entities.values()),
             max_ahead_ms=max_ahead_ms,
+            rekey=rekey,
         )
         return SpecParts(
             name,

@@ -47,7 +47,8 @@ def build_stages(
 
     encoder = ScoreEncoder(threshold, model.version)
     built, spec = {}, model.spec
-    outside = Outside(Decoder(spec.schema, key_is_entity=0 if checks_keys else None))
+    decoder = Decoder(spec.schema, key_is_entity=0 if checks_keys else None)
+    outside = Outside(decoder, spec.schema.keys[0] if spec.schema.rekey else None)
     if topology.is_routed:
         sink = Forwarding(codec_of(spec, 0), topology.stages[0])
         built[topology.transactions] = Stage(outside, None, sink, letters(ROUTE))

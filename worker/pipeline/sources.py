@@ -9,9 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.codec import Decoder
-from worker.codec.forwarding import ForwardingCodec, NotForwarded, Origins
+from worker.codec.forwarding import (
+    ForwardingCodec,
+    NotForwarded,
+    Origins,
+    record_keys,
+)
 from worker.errors import StateUnusable
 from worker.records import (
+    Decoded,
     EventBatch,
     LabelBatch,
     RecordBatch,
@@ -66,16 +72,41 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """JSON of other people's making: what is wrong with it is rejected."""
+    """JSON of other people's making: what is wrong with it is rejected.
+
+    Attributes
+    ----------
+    rekey
+        The field that is the key from now on, whatever the records' keys are.
+    """
 
     decoder: Decoder
+    rekey: str | None = None
 
     def read(self, records: RecordBatch) -> Incoming:
         """Return the events, and the records that are none."""
         decoded = self.decoder.decode(
             records.keys, records.values, records.timestamps_ms
         )
-        return Incoming(decoded.events, decoded.rows, list(decoded.rejections))
+        earlier = None
+        if self.rekey is not None:
+            earlier = _rekeyed(records, decoded, self.rekey)
+        rejections = list(decoded.rejections)
+        return Incoming(decoded.events, decoded.rows, rejections, earlier)
+
+
+def _rekeyed(records: RecordBatch, decoded: Decoded, key: str) -> Earlier:
+    """Return where the events come from, by the key that they are to have."""
+    index = decoded.rows.tolist()
+    return Earlier(
+        Origins(
+            np.array([records.partitions[row] for row in index], np.int64),
+            np.array([records.offsets[row] for row in index], np.int64),
+            record_keys(decoded.events.columns[key]),
+        ),
+        np.zeros(len(index), np.uint8),
+        np.empty((len(index), 0)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

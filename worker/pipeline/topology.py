@@ -1,8 +1,9 @@
 """Which topics the stages of a spec read and write.
 
 A stage for each entity, in the spec's order, each on a topic that is keyed by its
-entity. The first reads the transactions, unless its own windows look at labels: then a
-stage without state goes before it, which brings both into one log.
+entity. The first reads the transactions, unless these have other keys, or its own
+windows look at labels: then a stage without state goes before it, which brings all into
+one log.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Topology:
         """Return the topics of a group that works by that spec."""
         count = len(spec.entities)
         stages = [_inner_name(spec, group, stage) for stage in range(count)]
-        if not spec.stage_uses_labels(0):
+        if not (spec.stage_uses_labels(0) or spec.schema.rekey):
             stages[0] = names.transactions
         return cls(
             transactions=names.transactions,
