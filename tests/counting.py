@@ -39,6 +39,7 @@ class CountingState:
 
     event_count: int = 0
     key_count: int = 0
+    unknown_label_count: int = 0
     watermark_ms: int = MISSING
 
 

@@ -156,7 +156,7 @@ def measure(metrics: WorkerMetrics, place: TopicPartition) -> None:
     metrics.set_headroom(place, 9)
     metrics.set_restore(place, 3)
     metrics.set_progress(place, 0.25)
-    metrics.set_state(place, 11, 13)
+    metrics.set_state(place, 11, 13, 15)
     metrics.set_snapshot_age(place, 17.0)
 
 
@@ -184,7 +184,7 @@ def test_a_partition_has_every_gauge_while_it_is_assigned() -> None:
 
     values = [metrics.store.value(g, "transactions", "3") for g in PARTITION_GAUGES]
 
-    assert values == [7, 0.5, 9, 3, 0.25, 11, 13, 17.0]
+    assert values == [7, 0.5, 9, 3, 0.25, 11, 13, 15, 17.0]
 
 
 def test_a_committed_batch_is_counted() -> None:

@@ -98,7 +98,9 @@ class Report:
             self._metrics.set_restore(place, progress.offsets_left)
         for place, partition in assignment.folded.items():
             state = partition.state
-            self._metrics.set_state(place, state.key_count, state.event_count)
+            self._metrics.set_state(
+                place, state.key_count, state.event_count, state.unknown_label_count
+            )
 
 
 def _warn_of_dead_letters(place: TopicPartition, part: PartitionResult) -> None:

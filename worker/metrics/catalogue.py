@@ -199,6 +199,12 @@ STATE_KEYS = _gauge(
 STATE_EVENTS = _gauge(
     "state_events", "Events held in the state.", *("topic", "partition"), unit="events"
 )
+STATE_UNKNOWN_LABELS = _gauge(
+    "state_unknown_labels",
+    "Labels that came for payments which are not remembered, or not any more.",
+    *("topic", "partition"),
+    unit="labels",
+)
 SNAPSHOT_AGE = _gauge(
     "snapshot_age_seconds",
     "Since the partition's newest snapshot was complete: what a crash replays.",

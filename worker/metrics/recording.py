@@ -39,6 +39,7 @@ PARTITION_GAUGES = (
     names.RESTORE_PROGRESS,
     names.STATE_KEYS,
     names.STATE_EVENTS,
+    names.STATE_UNKNOWN_LABELS,
     names.SNAPSHOT_AGE,
 )
 
@@ -163,10 +164,13 @@ class WorkerMetrics:
         """Note that a partition is live, so long after its assignment."""
         self.store.observe(names.RESTORE_SECONDS, seconds)
 
-    def set_state(self, place: TopicPartition, keys: int, events: int) -> None:
-        """Set what the state of a partition holds."""
+    def set_state(
+        self, place: TopicPartition, keys: int, events: int, unknown_labels: int
+    ) -> None:
+        """Set what the state of a partition holds, and how many labels it could not."""
         self._set(names.STATE_KEYS, place, keys)
         self._set(names.STATE_EVENTS, place, events)
+        self._set(names.STATE_UNKNOWN_LABELS, place, unknown_labels)
 
     def set_snapshot_age(self, place: TopicPartition, seconds: float) -> None:
         """Set how much a crash would replay at least."""
