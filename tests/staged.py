@@ -7,17 +7,12 @@ a short test.
 from __future__ import annotations
 
 import json
-import random
-import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import confluent_kafka
-
-from tests.live import Stream, _headers, _place
+from tests.live import Stream, Traffic, _headers, _place
 from tests.reading_back import read_back
 from worker.codec import Decoder, parse_dead_letter, parse_origin
 from worker.codec.forwarding import Forwarded, ForwardingCodec
@@ -62,51 +57,15 @@ class StagedStream(Stream):
         return super().env(instance, FRAUD_LABELS_TOPIC=self.labels, **settings)
 
 
-class StagedTraffic:
+class StagedTraffic(Traffic):
     """Writes payments, and for some of them labels: early, late, wrong, and twice."""
 
     def __init__(self, stream: StagedStream, seed: int = 1):
+        super().__init__(stream, seed)
         self._stream = stream
-        self._random = random.Random(seed)
-        self._producer = confluent_kafka.Producer(
-            {
-                "bootstrap.servers": stream.kafka.bootstrap_servers,
-                "partitioner": "murmur2_random",
-                "linger.ms": 2,
-            }
-        )
         self._time_ms = int(time.time() * 1000) - _BEGIN_BEFORE_MS
         self._labels_due: list[tuple[int, bytes]] = []
-        self._stop = threading.Event()
-        self.count = self.label_count = 0
-
-    def write(self, count: int) -> None:
-        """Write that many payments now, and the labels that fall among them."""
-        for _ in range(count):
-            self._write_one()
-        assert self._producer.flush(30) == 0
-
-    @contextmanager
-    def flowing(self, rate: int) -> Iterator[None]:
-        """Write at that rate while the context lasts."""
-        self._stop.clear()
-        thread = threading.Thread(target=self._flow, args=(rate,))
-        thread.start()
-        try:
-            yield
-        finally:
-            self._stop.set()
-            thread.join()
-            assert self._producer.flush(30) == 0
-
-    def _flow(self, rate: int) -> None:
-        began, written = time.monotonic(), 0
-        while not self._stop.wait(0.002):
-            due = int((time.monotonic() - began) * rate)
-            for _ in range(due - written):
-                self._write_one()
-            written = max(written, due)
-            self._producer.poll(0)
+        self.label_count = 0
 
     def _write_one(self) -> None:
         self.count += 1

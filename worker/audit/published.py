@@ -37,7 +37,7 @@ def read_answers(
     partition of the same topic, or to nothing, is reported as unexpected.
     """
     place = TopicPartition(records.topics[0], records.partitions[0])
-    origin_of = _score_origin if is_score else _dead_letter_origin
+    origin_of = score_origin if is_score else dead_letter_origin
     prefix = f"{consumed.topic}/{consumed.partition}/".encode()
     origins = [_quick_offset(of_record, prefix) for of_record in headers]
     for row in [row for row, offset in enumerate(origins) if offset == NO_ORIGIN]:
@@ -70,7 +70,8 @@ def _quick_offset(headers: Sequence[Header], prefix: bytes) -> int:
     return int(digits) if is_ours else NO_ORIGIN
 
 
-def _score_origin(headers: Sequence[Header]) -> Place | None:
+def score_origin(headers: Sequence[Header]) -> Place | None:
+    """Return the record that a score says it answers; None where it says none."""
     for name, value in headers:
         if name == "origin":
             try:
@@ -81,7 +82,8 @@ def _score_origin(headers: Sequence[Header]) -> Place | None:
     return None
 
 
-def _dead_letter_origin(headers: Sequence[Header]) -> Place | None:
+def dead_letter_origin(headers: Sequence[Header]) -> Place | None:
+    """Return the record that a dead letter was; None where it does not say."""
     try:
         letter = parse_dead_letter(headers)
     except ValueError:

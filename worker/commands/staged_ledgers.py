@@ -9,9 +9,9 @@ import numpy as np
 
 from worker.audit.hops import Hop, digest, whole
 from worker.audit.ledger import Ledger
+from worker.audit.published import Place, dead_letter_origin, score_origin
 from worker.audit.report import AuditReport, Example, Finding
 from worker.audit.scope import Scope
-from worker.codec import parse_dead_letter, parse_origin
 from worker.codec.forwarding import NotForwarded
 from worker.errors import StateUnusable
 from worker.features import Spec
@@ -19,7 +19,7 @@ from worker.kafka.admin import Cluster
 from worker.kafka.reader import LogReader, ReadBatch, Span
 from worker.pipeline import Topology
 from worker.pipeline.chain import codec_of, label_targets
-from worker.records import Header, TopicPartition
+from worker.records import TopicPartition
 
 #: How long to wait for records that an open commit hides, seconds.
 _HIDDEN_SECONDS = 10.0
@@ -109,7 +109,7 @@ class StagedLedgers:
 
     def _keep_answers(self, batch: ReadBatch, place: TopicPartition) -> None:
         is_score = place.topic == self._topology.scores
-        read = _score_origin if is_score else _letter_origin
+        read = score_origin if is_score else dead_letter_origin
         origins = list(map(read, batch.headers))
         records = batch.records
         contents = list(map(whole, records.keys, records.values, batch.headers))
@@ -151,29 +151,7 @@ class StagedLedgers:
                 )
 
 
-Origin = tuple[TopicPartition, int]
-
-
-def _within(origin: Origin | None, topic: str) -> tuple[int, int]:
+def _within(origin: Place | None, topic: str) -> tuple[int, int]:
     if origin is None or origin[0].topic != topic:
         return _NONE, 0
     return origin[0].partition, origin[1]
-
-
-def _score_origin(headers: Sequence[Header]) -> Origin | None:
-    for name, value in headers:
-        if name == "origin":
-            try:
-                topic, partition, offset, _ = parse_origin(value or b"")
-            except ValueError:
-                return None
-            return TopicPartition(topic, partition), offset
-    return None
-
-
-def _letter_origin(headers: Sequence[Header]) -> Origin | None:
-    try:
-        letter = parse_dead_letter(headers)
-    except ValueError:
-        return None
-    return letter.origin, letter.offset
