@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tests.live import Stream, Traffic, _headers, _place
+from tests.marks import MARK
 from tests.reading_back import read_back
 from worker.codec import Decoder, parse_dead_letter, parse_origin
 from worker.codec.forwarding import Forwarded, ForwardingCodec
@@ -72,10 +73,10 @@ class StagedTraffic(Traffic):
         self._time_ms += STEP_MS
         chance = self._random
         fields = {
-            "id": str(self.count),
+            "id": f"t-{MARK}-{self.count}",
             "time": self._time_ms - chance.choice([0, 0, 0, 1500, 9000, 30_000]),
-            "customer": f"c{chance.randrange(40)}",
-            "shop": f"s{chance.randrange(30)}",
+            "customer": f"c-{MARK}-{chance.randrange(40)}",
+            "shop": f"m-{MARK}-{chance.randrange(30)}",
             "amount": round(chance.uniform(1, 300), 2),
         }
         if chance.random() < 0.1:
@@ -99,7 +100,7 @@ class StagedTraffic(Traffic):
         label = {name: fields[name] for name in ("id", "time", "customer", "shop")}
         label |= {"fraud": chance.random() < 0.9, "label_time": known_ms}
         if chance.random() < 0.02:
-            label["id"] = "unknown"
+            label["id"] = f"t-{MARK}-unknown"
         value = json.dumps(label).encode()
         if chance.random() < 0.02:
             value = value[:-1]

@@ -13,6 +13,7 @@ from demo.broker import KafkaBroker
 from tests.commanding import run_command
 from tests.label_builders import WITH_LABELS
 from tests.live import START_SECONDS
+from tests.marks import leaks_in
 from tests.reading_back import read_back
 from tests.small_models import small_model
 from tests.staged import (
@@ -56,7 +57,7 @@ def make_staged(
 
     yield make
     for stream in made:
-        stream.stop()
+        stream.close()
 
 
 @pytest.fixture
@@ -126,6 +127,7 @@ def test_two_workers_two_stages_and_labels_give_what_their_logs_say(
     assert "missing 0, duplicated 0, out of order 0, different 0" in said
     assert f"events in {traffic.count}, labels in {traffic.label_count}, " in said
     assert_right(stream)
+    assert leaks_in(stream.told()) == []
     assert_replayed(stream, capsys, count=12)
     assert {first.end(), second.end()} == {ExitCode.OK}
 

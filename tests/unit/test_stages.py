@@ -132,3 +132,30 @@ def test_payments_with_other_keys_are_brought_to_their_customer(
     ]
     other = Spec.from_toml(WITH_LABELS)
     assert model.spec.state_fingerprint == other.state_fingerprint
+
+
+def test_neither_the_future_nor_a_young_label_changes_an_answer(
+    model: LoadedModel,
+) -> None:
+    """Two streams that are one up to a moment, and after it have nothing in common."""
+    lines = list(HISTORY.lines(model.spec))
+    moment = len(lines) // 2
+    stages, others = StagesInMemory(model, 3), StagesInMemory(model, 3)
+    for i, (topic, key, value) in enumerate(lines):
+        stages.feed(topic, key, value)
+        others.feed(topic, key, value if i < moment else _corrupted(value))
+
+    past = sum(topic == NAMES.transactions for topic, _, _ in lines[:moment])
+    assert stages.published[:past] == others.published[:past]
+    assert len(stages.published) > past
+    assert stages.published != others.published
+
+
+def _corrupted(line: bytes) -> bytes:
+    """Another amount, or the opposite label."""
+    fields = json.loads(line)
+    if "fraud" in fields:
+        fields["fraud"] = not fields["fraud"]
+    else:
+        fields["amount"] = 1 + fields["amount"] * 3
+    return json.dumps(fields).encode()
