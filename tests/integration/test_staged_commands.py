@@ -20,6 +20,7 @@ from tests.small_models import small_model
 from tests.staged import StagedStream, StagedTraffic, golden_log
 from worker.codec import Decoder
 from worker.codec.forwarding import Origins
+from worker.codec.stage_flags import pack_flags
 from worker.commands import check, redrive, replay, topics
 from worker.commands.clients import client_settings
 from worker.commands.samples import murmur2
@@ -29,7 +30,6 @@ from worker.features import FeatureTransform
 from worker.kafka.admin import Cluster
 from worker.pipeline.chain import codec_of
 from worker.pipeline.dead_letters import DeadLetters
-from worker.pipeline.sources import DUPLICATE, LATE
 from worker.records import (
     LogBounds,
     NextOffset,
@@ -208,9 +208,9 @@ def hand_on(
         np.array([log.offsets[row] for row in index], np.int64),
         [log.keys[row] or b"" for row in index],
     )
-    flags = rows.late * LATE + rows.duplicate * DUPLICATE
+    flags = pack_flags(rows.late, rows.duplicate, np.zeros(len(index), np.bool_))
     keys, values = codec_of(spec, 1).encode_events(
-        decoded.events, origins, flags.astype(np.uint8), rows.X
+        decoded.events, origins, flags, rows.X
     )
     values[-1] = alter(values[-1])
     (inner,) = stream.topology.inner

@@ -177,12 +177,13 @@ class LogFold:
             row_digests(rows.X),
             rows.late,
             rows.duplicate,
-            _before(decoded.events.event_time_ms, self._start.incomplete_until_ms),
-            ~_before(decoded.events.event_time_ms, self._start.comparable_from_ms),
+            is_before(decoded.events.event_time_ms, self._start.incomplete_until_ms),
+            ~is_before(decoded.events.event_time_ms, self._start.comparable_from_ms),
         )
 
 
-def _before(times_ms: NDArray[np.int64], end_ms: int | None) -> NDArray[np.bool_]:
+def is_before(times_ms: NDArray[np.int64], end_ms: int | None) -> NDArray[np.bool_]:
+    """Return (n,) which times lie before an end; without one, none."""
     if end_ms is None:
         return np.zeros(len(times_ms), np.bool_)
     return times_ms < end_ms

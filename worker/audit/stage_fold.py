@@ -12,16 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.audit.fold import FoldedRecords, FoldStart
+from worker.audit.fold import FoldedRecords, FoldStart, is_before
 from worker.codec import Decoder
-from worker.codec.forwarding import ForwardingCodec, Origins, record_keys
+from worker.codec.forwarding import (
+    ForwardingCodec,
+    Origins,
+    record_keys,
+)
+from worker.codec.stage_flags import pack_flags, unpack_flags
 from worker.features import FeatureRows, FeatureTransform, row_digests
 from worker.records import Decoded, EventBatch, RecordBatch, Rejection, TopicPartition
 
 Bools = NDArray[np.bool_]
-
-#: Bits of the flags between two stages: late, duplicate, incomplete.
-LATE, DUPLICATE, INCOMPLETE = 1, 2, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,7 @@ class FoldedEvents:
     @property
     def flags(self) -> NDArray[np.uint8]:
         """(m,) the flags as the next stage reads them."""
-        bits = LATE * self.late + DUPLICATE * self.duplicate
-        bits = bits + INCOMPLETE * self.incomplete
-        flags: NDArray[np.uint8] = bits.astype(np.uint8)
-        return flags
+        return pack_flags(self.late, self.duplicate, self.incomplete)
 
     def to_be_scored(self, topic: str, rows: NDArray[np.intp]) -> FoldedRecords:
         """Return events of one partition of the transactions as records of theirs."""
@@ -174,15 +173,16 @@ class InsideFold:
             labels=found.labels if len(found.labels) else None,
             given=found.given,
         )
+        late, duplicate, incomplete = unpack_flags(found.flags)
         own = _events(found.rows, found.origins, found.events, rows, self._start)
         return FoldedEvents(
             own.rows,
             own.origins,
             own.batch,
             own.X,
-            own.late | ((found.flags & LATE) != 0),
-            own.duplicate | ((found.flags & DUPLICATE) != 0),
-            own.incomplete | ((found.flags & INCOMPLETE) != 0),
+            own.late | late,
+            own.duplicate | duplicate,
+            own.incomplete | incomplete,
             own.comparable,
         )
 
@@ -201,15 +201,9 @@ def _events(
         features.X,
         features.late,
         features.duplicate,
-        _before(batch.event_time_ms, start.incomplete_until_ms),
-        ~_before(batch.event_time_ms, start.comparable_from_ms),
+        is_before(batch.event_time_ms, start.incomplete_until_ms),
+        ~is_before(batch.event_time_ms, start.comparable_from_ms),
     )
-
-
-def _before(times_ms: NDArray[np.int64], end_ms: int | None) -> Bools:
-    if end_ms is None:
-        return np.zeros(len(times_ms), np.bool_)
-    return times_ms < end_ms
 
 
 def _rejected(

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.codec.stage_flags import unpack_flags
 from worker.features import FeatureRows, FeatureTransform
 from worker.pipeline.partition import PartitionState, Span, at
-from worker.pipeline.sources import DUPLICATE, INCOMPLETE, LATE, Earlier, Incoming
+from worker.pipeline.sources import Earlier, Incoming
 from worker.records import EventBatch, LabelBatch, RecordBatch, TopicPartition
 
 Bools = NDArray[np.bool_]
@@ -150,9 +151,10 @@ def live_events(
     duplicate = np.concatenate(repeats)
     incomplete = np.concatenate([_incomplete(incoming, part) for part in live])
     if earlier is not None:
-        late |= (earlier.flags & LATE) != 0
-        duplicate |= (earlier.flags & DUPLICATE) != 0
-        incomplete |= (earlier.flags & INCOMPLETE) != 0
+        was_late, was_duplicate, was_incomplete = unpack_flags(earlier.flags)
+        late |= was_late
+        duplicate |= was_duplicate
+        incomplete |= was_incomplete
     X = np.concatenate([_features(part).X[_live(part)] for part in live])
     return LiveEvents(events, rows, X, late, duplicate, incomplete, earlier)
 

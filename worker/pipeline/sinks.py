@@ -18,12 +18,12 @@ from worker.codec.forwarding import (
     encode_labels,
     record_keys,
 )
+from worker.codec.stage_flags import pack_flags
 from worker.drift import BinCounter, BinCounts
 from worker.features import row_digests
 from worker.pipeline.binning import count_bins
 from worker.pipeline.folding import LiveEvents, Part
 from worker.pipeline.partition import at
-from worker.pipeline.sources import DUPLICATE, INCOMPLETE, LATE
 from worker.pipeline.stopwatch import Stopwatch
 from worker.records import BY_KEY, Header, Output, RecordBatch, TopicPartition
 from worker.scoring import Reasons, Scorer
@@ -135,12 +135,10 @@ class Forwarding:
         watch: Stopwatch,  # noqa: ARG002
     ) -> Answers:
         """Encode."""
-        flags = LATE * live.late + DUPLICATE * live.duplicate
-        flags = flags + INCOMPLETE * live.incomplete
         keys, values = self.codec.encode_events(
             live.events,
             origins_of(records, parts, live),
-            flags.astype(np.uint8),
+            pack_flags(live.late, live.duplicate, live.incomplete),
             live.X,
         )
         return Answers(

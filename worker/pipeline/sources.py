@@ -25,9 +25,6 @@ from worker.records import (
     TopicPartition,
 )
 
-#: Bits of what the stages before had to say of an event.
-LATE, DUPLICATE, INCOMPLETE = 1, 2, 4
-
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
