@@ -15,7 +15,7 @@ label     2, fraud (u8), partition (i32) and offset (i64) of the label, event ti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -168,26 +168,20 @@ class ForwardingCodec:
             At the first one that was not written here, for this use.
         """
         values = [value or b"" for value in records.values]
-        kinds = np.array([value[0] if value else 0 for value in values], np.uint8)
-        rows, label_rows = (
-            np.flatnonzero(kinds == EVENT),
-            np.flatnonzero(kinds == LABEL),
-        )
-        if len(rows) + len(label_rows) < len(values):
-            raise NotForwarded(
-                int(np.flatnonzero((kinds != EVENT) & (kinds != LABEL))[0])
-            )
+        kinds = np.frombuffer(b"".join([v[:1] or b"\0" for v in values]), np.uint8)
+        is_event, is_label = kinds == EVENT, kinds == LABEL
+        if not np.all(is_event | is_label):
+            raise NotForwarded(int(np.argmin(is_event | is_label)))
+        rows, label_rows = np.flatnonzero(is_event), np.flatnonzero(is_label)
+        own = values if len(rows) == len(values) else [values[i] for i in rows.tolist()]
         # Copies, because kernels that change nothing too are compiled for such arrays.
-        blocks = _blocks(values, rows, self._dtype)
-        texts = _texts(values, rows, self._dtype.itemsize, 2 + len(self._texts))
-        columns: dict[str, Column] = {
-            name: [row[i] for row in texts]
-            for i, name in enumerate(self._texts, start=2)
-        }
+        blocks = _blocks(own, rows, self._dtype)
+        size = self._dtype.itemsize
+        ids, keys, *texts = _texts(own, rows, size, 2 + len(self._texts))
+        columns: dict[str, Column] = dict(zip(self._texts, texts, strict=True))
         columns[self._key] = _decoded_keys(records.keys, rows)
         for i, name in enumerate(self._numbers):
             columns[name] = blocks["numbers"][:, i].copy()
-        ids, keys = [row[0] for row in texts], [row[1] for row in texts]
         return Forwarded(
             EventBatch(ids, blocks["event_time"].copy(), columns),
             rows,
@@ -198,9 +192,7 @@ class ForwardingCodec:
             ),
             blocks["flags"].copy(),
             blocks["given"].copy(),
-            _labels(records, values, rows, label_rows),
-            label_rows,
-            _label_origins(values, label_rows),
+            *_labels(records, values, rows, label_rows),
         )
 
 
@@ -229,11 +221,12 @@ def _labels(
     values: list[bytes],
     rows: NDArray[np.intp],
     label_rows: NDArray[np.intp],
-) -> LabelBatch:
-    blocks = _blocks(values, label_rows, _LABEL_DTYPE)
-    size = _LABEL_DTYPE.itemsize
-    return LabelBatch(
-        [_decoded(values[row][size:], row) for row in label_rows.tolist()],
+) -> tuple[LabelBatch, NDArray[np.intp], tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Return the labels, their rows, and partitions and offsets of their origins."""
+    own = [values[row] for row in label_rows.tolist()]
+    blocks, size = _blocks(own, label_rows, _LABEL_DTYPE), _LABEL_DTYPE.itemsize
+    labels = LabelBatch(
+        _decoded([value[size:] for value in own], label_rows),
         blocks["event_time"].copy(),
         _decoded_keys(records.keys, label_rows),
         blocks["fraud"] != 0,
@@ -241,49 +234,52 @@ def _labels(
         np.searchsorted(rows, label_rows),
         np.array([records.offsets[row] for row in label_rows.tolist()], np.int64),
     )
-
-
-def _label_origins(
-    values: list[bytes], label_rows: NDArray[np.intp]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    blocks = _blocks(values, label_rows, _LABEL_DTYPE)
-    return blocks["partition"].astype(np.int64), blocks["offset"].astype(np.int64)
+    origins = blocks["partition"].astype(np.int64), blocks["offset"].astype(np.int64)
+    return labels, label_rows, origins
 
 
 def _blocks(
     values: list[bytes], rows: NDArray[np.intp], dtype: np.dtype[Any]
 ) -> NDArray[Any]:
+    """Return the numbers of n records; `rows` (n,) are their places in the batch."""
     size = dtype.itemsize
-    heads = [values[row][:size] for row in rows.tolist()]
-    for row, head in zip(rows.tolist(), heads, strict=True):
-        if len(head) < size:
-            raise NotForwarded(row)
-    return np.frombuffer(b"".join(heads), dtype)
+    joined = b"".join([value[:size] for value in values])
+    if len(joined) < size * len(values):
+        short = next(i for i, value in enumerate(values) if len(value) < size)
+        raise NotForwarded(int(rows[short]))
+    return np.frombuffer(joined, dtype)
 
 
 def _texts(
     values: list[bytes], rows: NDArray[np.intp], size: int, count: int
 ) -> list[list[Any]]:
+    """Return the texts of n records by column; the first two are never missing."""
     found: list[list[Any]] = []
-    for row in rows.tolist():
-        try:
-            texts = _decode_texts(memoryview(values[row])[size:])
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise NotForwarded(row) from None
-        if len(texts) != count or texts[0] is None or texts[1] is None:
-            raise NotForwarded(row)
-        found.append(texts)
-    return found
+    try:
+        found.extend(map(_decode_texts, [value[size:] for value in values]))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise NotForwarded(int(rows[len(found)])) from None
+    if any(length != count for length in map(len, found)):
+        wrong = next(i for i, texts in enumerate(found) if len(texts) != count)
+        raise NotForwarded(int(rows[wrong]))
+    columns = [[texts[i] for texts in found] for i in range(count)]
+    for required in columns[:2]:
+        if None in required:
+            raise NotForwarded(int(rows[required.index(None)]))
+    return columns
 
 
 def _decoded_keys(
     keys: Sequence[bytes | None], rows: NDArray[np.intp]
 ) -> list[str | None]:
-    return [_decoded(keys[row] or b"", row) for row in rows.tolist()]
+    return [*_decoded([keys[row] or b"" for row in rows.tolist()], rows)]
 
 
-def _decoded(text: bytes, row: int) -> str:
+def _decoded(texts: Iterable[bytes], rows: NDArray[np.intp]) -> list[str]:
+    """Return n texts; `rows` (n,) are their places in the batch."""
+    found: list[str] = []
     try:
-        return text.decode()
+        found.extend(map(bytes.decode, texts))
     except UnicodeDecodeError:
-        raise NotForwarded(row) from None
+        raise NotForwarded(int(rows[len(found)])) from None
+    return found

@@ -17,10 +17,10 @@ event of its key within one span ("segment"): admission stops before it.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from worker.features.blocks import expire, grow, make_room
+from worker.features.kernel import kernel
 from worker.features.layout import (
     BLOCK,
     CAPACITY,
@@ -63,7 +63,7 @@ from worker.records import MISSING
 Ints = NDArray[np.int64]
 
 
-@njit(cache=True)
+@kernel
 def admit(
     first: int,
     last: int,
@@ -124,7 +124,7 @@ def admit(
     return last
 
 
-@njit(cache=True)
+@kernel
 def _admit_event(
     key: NDArray[np.uint64],
     t: int,
@@ -167,7 +167,7 @@ def _admit_event(
     return True
 
 
-@njit(cache=True)
+@kernel
 def _note_absent(record: Ints) -> None:
     """A record without a place: late for a key not held, or folded before.
 
@@ -179,7 +179,7 @@ def _note_absent(record: Ints) -> None:
     record[SELF] = -1
 
 
-@njit(cache=True)
+@kernel
 def _note(record: Ints, slot: int, kind: int, end: int, own: int, tail: int) -> None:
     record[SLOT] = slot
     record[KIND] = kind
@@ -188,7 +188,7 @@ def _note(record: Ints, slot: int, kind: int, end: int, own: int, tail: int) -> 
     record[TAIL_AFTER] = tail
 
 
-@njit(cache=True)
+@kernel
 def _store(
     slot: int,
     t: int,
@@ -227,7 +227,7 @@ def _store(
     return True
 
 
-@njit(cache=True)
+@kernel
 def _find_edges(
     t: int, floor: int, edges: Ints, row: Ints, pool: Ints, record: Ints
 ) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from worker.features.kernel import kernel
 from worker.features.layout import (
     BLOCK,
     CAPACITY,
@@ -21,7 +21,7 @@ from worker.features.layout import (
 Ints = NDArray[np.int64]
 
 
-@njit(cache=True)
+@kernel
 def make_room(row: Ints, pool: Ints, position: int, words: int) -> None:
     """Shift the events from `position` on by one: O(events behind it)."""
     block, mask = row[BLOCK], row[CAPACITY] - 1
@@ -30,7 +30,7 @@ def make_room(row: Ints, pool: Ints, position: int, words: int) -> None:
             pool[block + (p & mask), w] = pool[block + ((p - 1) & mask), w]
 
 
-@njit(cache=True)
+@kernel
 def expire(slot: int, meta: Ints, pool: Ints, scalars: Ints) -> None:
     """Forget the key's events that no record of the running batch can see."""
     row = meta[slot]
@@ -42,7 +42,7 @@ def expire(slot: int, meta: Ints, pool: Ints, scalars: Ints) -> None:
     row[HEAD] = head
 
 
-@njit(cache=True)
+@kernel
 def grow(row: Ints, pool: Ints, free: Ints, deques: Ints, scalars: Ints) -> bool:
     """Move the key's events to a block of twice the size; False if there is none."""
     old_block, old_capacity = row[BLOCK], row[CAPACITY]
@@ -58,7 +58,8 @@ def grow(row: Ints, pool: Ints, free: Ints, deques: Ints, scalars: Ints) -> bool
         return False
     for p in range(row[HEAD], row[TAIL]):
         source = old_block + (p & (old_capacity - 1))
-        pool[block + (p & (capacity - 1))] = pool[source]
+        for w in range(pool.shape[1]):
+            pool[block + (p & (capacity - 1)), w] = pool[source, w]
     for d in range(deques.shape[0]):
         word = deques[d, 0]
         for q in range(row[deques[d, 1]], row[deques[d, 1] + 1]):
@@ -71,7 +72,7 @@ def grow(row: Ints, pool: Ints, free: Ints, deques: Ints, scalars: Ints) -> bool
     return True
 
 
-@njit(cache=True)
+@kernel
 def release_block(block: int, capacity: int, pool: Ints, free: Ints) -> None:
     """Put a block on the free list of its size."""
     size_class = _size_class(capacity)
@@ -79,7 +80,7 @@ def release_block(block: int, capacity: int, pool: Ints, free: Ints) -> None:
     free[size_class] = block
 
 
-@njit(cache=True)
+@kernel
 def _size_class(capacity: int) -> int:
     size_class = 0
     while MIN_CAPACITY << size_class < capacity:

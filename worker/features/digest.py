@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from worker.features.kernel import kernel
 from worker.features.keys import finalize
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -32,7 +32,7 @@ def row_digests(X: NDArray[np.float64]) -> NDArray[np.uint64]:
     return digests
 
 
-@njit(cache=True)
+@kernel
 def _digest_rows(
     bits: NDArray[np.uint64], missing: NDArray[np.bool_], digests: NDArray[np.uint64]
 ) -> None:

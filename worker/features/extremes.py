@@ -13,9 +13,9 @@ worst-case constant time", DEBS 2017 (the queue is its baseline for max).
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from worker.features.kernel import kernel
 from worker.features.layout import (
     BLOCK,
     CAPACITY,
@@ -41,7 +41,7 @@ Floats = NDArray[np.float64]
 _VALUE, _QUEUE, _FRONT, _LONGEST = 0, 1, 2, 3
 
 
-@njit(cache=True)
+@kernel
 def store_values(
     first: int,
     last: int,
@@ -59,7 +59,7 @@ def store_values(
             pool[place, word] = values[i]
 
 
-@njit(cache=True)
+@kernel
 def fold_extremes(
     first: int,
     last: int,
@@ -96,12 +96,12 @@ def fold_extremes(
             out[i, ops[o, OP_COLUMN]] = _scaled(extreme, empty[o], scale)
 
 
-@njit(cache=True)
+@kernel
 def _scaled(value: int, empty: float, scale: float) -> float:
     return empty if value == MISSING else value / scale
 
 
-@njit(cache=True)
+@kernel
 def _drop_front(row: Ints, pool: Ints, words: Ints, start: int) -> None:
     """Forget positions before the longest window."""
     block, mask = row[BLOCK], row[CAPACITY] - 1
@@ -111,7 +111,7 @@ def _drop_front(row: Ints, pool: Ints, words: Ints, start: int) -> None:
     row[words[_FRONT]] = front
 
 
-@njit(cache=True)
+@kernel
 def _push(
     row: Ints, pool: Ints, words: Ints, sign: int, position: int, value: int
 ) -> None:
@@ -129,7 +129,7 @@ def _push(
     row[words[_FRONT] + 1] = back + 1
 
 
-@njit(cache=True)
+@kernel
 def _answer(
     is_current_included: int,
     record: Ints,
@@ -160,7 +160,7 @@ def _answer(
         out[ops[o, OP_COLUMN]] = _scaled(value, empty[o], scale)
 
 
-@njit(cache=True)
+@kernel
 def _rebuild(row: Ints, pool: Ints, words: Ints, sign: int, record: Ints) -> None:
     """Make the queue anew after an insert: O(events in the longest window)."""
     block, mask = row[BLOCK], row[CAPACITY] - 1
@@ -172,7 +172,7 @@ def _rebuild(row: Ints, pool: Ints, words: Ints, sign: int, record: Ints) -> Non
         _push(row, pool, words, sign, p, pool[block + (p & mask), words[_VALUE]])
 
 
-@njit(cache=True)
+@kernel
 def _scan(
     record: Ints,
     value: int,

@@ -12,9 +12,9 @@ so far, so an event that is older than one of its key's labels reads its window.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from worker.features.kernel import kernel
 from worker.features.layout import (
     BLOCK,
     CAPACITY,
@@ -56,7 +56,7 @@ _EVENT, _FRAUD = 1, 1 << 32
 _LOWER = _FRAUD - 1
 
 
-@njit(cache=True)
+@kernel
 def fold_frauds(
     first: int,
     last: int,
@@ -90,7 +90,7 @@ def fold_frauds(
             )
 
 
-@njit(cache=True)
+@kernel
 def _store(record: Ints, since: int, pool: Ints, meta: Ints, words: Ints) -> None:
     """Write the tally before a stored event, and add the event to all behind it."""
     row = meta[record[SLOT]]
@@ -107,7 +107,7 @@ def _store(record: Ints, since: int, pool: Ints, meta: Ints, words: Ints) -> Non
         row[words[_LATEST]] = max(row[words[_LATEST]], since)
 
 
-@njit(cache=True)
+@kernel
 def _apply(mark: Ints, pool: Ints, meta: Ints, words: Ints) -> None:
     """Let a label count, or take back what an earlier one said."""
     own, since = mark[MARK_POSITION], mark[MARK_LABEL]
@@ -127,7 +127,7 @@ def _apply(mark: Ints, pool: Ints, meta: Ints, words: Ints) -> None:
         _add(added, own, row[TAIL], row, pool, words)
 
 
-@njit(cache=True)
+@kernel
 def _weight(since: int) -> int:
     """What an event adds to a tally."""
     if since == MISSING:
@@ -135,7 +135,7 @@ def _weight(since: int) -> int:
     return _EVENT if since == NEVER else _EVENT + _FRAUD
 
 
-@njit(cache=True)
+@kernel
 def _add(added: int, own: int, tail: int, row: Ints, pool: Ints, words: Ints) -> None:
     block, mask = row[BLOCK], row[CAPACITY] - 1
     for p in range(own + 1, tail):
@@ -143,7 +143,7 @@ def _add(added: int, own: int, tail: int, row: Ints, pool: Ints, words: Ints) ->
     row[words[_TOTAL]] += added
 
 
-@njit(cache=True)
+@kernel
 def _statistic(
     record: Ints,
     t: int,
@@ -174,7 +174,7 @@ def _statistic(
     return _value(statistic, found, empty)
 
 
-@njit(cache=True)
+@kernel
 def _value(
     statistic: int, found: tuple[int, int, int, int, int, int], empty: float
 ) -> float:
@@ -191,7 +191,7 @@ def _value(
     return value
 
 
-@njit(cache=True)
+@kernel
 def _read(
     start: int, end: int, t: int, row: Ints, pool: Ints, words: Ints
 ) -> tuple[int, int, int, int, int, int]:
@@ -216,7 +216,7 @@ def _read(
     return frauds, events, newest, newest_fraud, streak, streak_first
 
 
-@njit(cache=True)
+@kernel
 def _search(
     start: int, end: int, tail: int, row: Ints, pool: Ints, words: Ints
 ) -> tuple[int, int, int, int, int, int]:
@@ -239,7 +239,7 @@ def _search(
     return frauds, events, newest, newest_fraud, streak, streak_first
 
 
-@njit(cache=True)
+@kernel
 def _nth(
     kind: int,
     n: int,
@@ -264,7 +264,7 @@ def _nth(
     return int(low)
 
 
-@njit(cache=True)
+@kernel
 def _between(
     start: int, end: int, tail: int, row: Ints, pool: Ints, words: Ints
 ) -> int:
@@ -272,7 +272,7 @@ def _between(
     return _tally(end, tail, row, pool, words) - _tally(start, tail, row, pool, words)
 
 
-@njit(cache=True)
+@kernel
 def _tally(position: int, tail: int, row: Ints, pool: Ints, words: Ints) -> int:
     """Tally of all events before a position."""
     if position >= tail:

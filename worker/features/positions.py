@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from worker.features.kernel import kernel
 from worker.features.layout import BLOCK, CAPACITY, HEAD, ID, TAIL, TIME
 
 Ints = NDArray[np.int64]
 
 
-@njit(cache=True)
+@kernel
 def upper_bound(row: Ints, pool: Ints, t: int) -> int:
     """Position behind the last of the key's events at or before t."""
     head, tail = row[HEAD], row[TAIL]
@@ -21,7 +21,7 @@ def upper_bound(row: Ints, pool: Ints, t: int) -> int:
     return first_after(block, mask, pool, head, tail, t)
 
 
-@njit(cache=True)
+@kernel
 def first_after(
     block: int, mask: int, pool: Ints, low: int, high: int, bound: int
 ) -> int:
@@ -35,7 +35,7 @@ def first_after(
     return low
 
 
-@njit(cache=True)
+@kernel
 def find_same(row: Ints, pool: Ints, end: int, t: int, identity: int) -> int:
     """Position of the event with this time and id, or -1."""
     block, mask = row[BLOCK], row[CAPACITY] - 1

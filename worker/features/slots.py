@@ -6,9 +6,9 @@ Open addressing with linear probing; an entry is slot + 1, and 0 is empty.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from worker.features.kernel import kernel
 from worker.features.keys import finalize
 from worker.features.layout import (
     FREE_SLOT,
@@ -25,14 +25,14 @@ from worker.features.layout import (
 Ints = NDArray[np.int64]
 
 
-@njit(cache=True)
+@kernel
 def slot_hash(low: np.uint64, high: np.uint64) -> int:
     """Spread a key over the table: 63 bits."""
     mixed = finalize(low ^ finalize(high))
     return int(mixed >> np.uint64(1))
 
 
-@njit(cache=True)
+@kernel
 def find_slot(low: np.uint64, high: np.uint64, table: Ints, meta: Ints) -> int:
     """Slot of a key, or -1. Linear probing; an entry is slot + 1, 0 is empty."""
     mask = table.shape[0] - 1
@@ -48,7 +48,7 @@ def find_slot(low: np.uint64, high: np.uint64, table: Ints, meta: Ints) -> int:
     return -1
 
 
-@njit(cache=True)
+@kernel
 def take_slot(
     low: np.uint64, high: np.uint64, table: Ints, meta: Ints, scalars: Ints
 ) -> int:
@@ -75,7 +75,7 @@ def take_slot(
     return int(slot)
 
 
-@njit(cache=True)
+@kernel
 def enter(slot: int, table: Ints, meta: Ints) -> None:
     """Enter a slot into the table."""
     mask = table.shape[0] - 1

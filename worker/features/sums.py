@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from worker.features.kernel import kernel
 from worker.features.layout import (
     BLOCK,
     CAPACITY,
@@ -49,7 +49,7 @@ _TOTALS = 3
 _TWO_64 = 2.0**64
 
 
-@njit(cache=True)
+@kernel
 def fold_sums(
     first: int,
     last: int,
@@ -80,7 +80,7 @@ def fold_sums(
             )
 
 
-@njit(cache=True)
+@kernel
 def _store(record: Ints, value: int, pool: Ints, meta: Ints, words: Ints) -> None:
     """Write the prefixes of a stored event, and add its value to all behind it."""
     row = meta[record[SLOT]]
@@ -104,7 +104,7 @@ def _store(record: Ints, value: int, pool: Ints, meta: Ints, words: Ints) -> Non
         _store_square(record, value if is_present else 0, pool, meta, words)
 
 
-@njit(cache=True)
+@kernel
 def _store_square(
     record: Ints, value: int, pool: Ints, meta: Ints, words: Ints
 ) -> None:
@@ -125,7 +125,7 @@ def _store_square(
     _add(row, total, high, low)
 
 
-@njit(cache=True)
+@kernel
 def _add(row: Ints, at: int, high: np.uint64, low: np.uint64) -> None:
     """Add a 128-bit number to the one in row[at] (high) and row[at + 1] (low)."""
     new_low = np.uint64(row[at + 1]) + low
@@ -134,7 +134,7 @@ def _add(row: Ints, at: int, high: np.uint64, low: np.uint64) -> None:
     row[at + 1] = np.int64(new_low)
 
 
-@njit(cache=True)
+@kernel
 def _statistic(
     record: Ints,
     value: int,
@@ -173,7 +173,7 @@ def _statistic(
     return float(_deviation(count, total, high, low) / (count * scale))
 
 
-@njit(cache=True)
+@kernel
 def _between(
     record: Ints,
     start: int,
@@ -196,7 +196,7 @@ def _between(
     return amount
 
 
-@njit(cache=True)
+@kernel
 def _prefix(
     record: Ints, position: int, pool: Ints, meta: Ints, word: int, total: int
 ) -> int:
@@ -207,7 +207,7 @@ def _prefix(
     return int(pool[row[BLOCK] + (position & (row[CAPACITY] - 1)), word])
 
 
-@njit(cache=True)
+@kernel
 def _squares_between(
     record: Ints,
     start: int,
@@ -231,7 +231,7 @@ def _squares_between(
     return high, low
 
 
-@njit(cache=True)
+@kernel
 def _square_prefix(
     record: Ints, position: int, pool: Ints, meta: Ints, words: Ints
 ) -> tuple[np.uint64, np.uint64]:
@@ -241,7 +241,7 @@ def _square_prefix(
     return np.uint64(high), np.uint64(low)
 
 
-@njit(cache=True)
+@kernel
 def _deviation(count: int, total: int, high: np.uint64, low: np.uint64) -> float:
     """Return count * standard deviation (ddof 0) from exact 128-bit integers."""
     product_high, product_low = multiply(np.uint64(count), low)

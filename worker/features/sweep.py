@@ -7,10 +7,10 @@ never be observed: only memory tells.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from worker.features.blocks import expire, release_block
+from worker.features.kernel import kernel
 from worker.features.layout import (
     BLOCK,
     CAPACITY,
@@ -30,7 +30,7 @@ from worker.features.waiting import expire_waiting
 Ints = NDArray[np.int64]
 
 
-@njit(cache=True)
+@kernel
 def sweep(
     slots: int,
     table: Ints,
@@ -59,7 +59,7 @@ def sweep(
             scalars[KEYS] -= 1
 
 
-@njit(cache=True)
+@kernel
 def _remove(slot: int, table: Ints, meta: Ints) -> None:
     """Take a slot out of the table, closing the gap (no tombstones).
 
@@ -81,12 +81,12 @@ def _remove(slot: int, table: Ints, meta: Ints) -> None:
     table[hole] = 0
 
 
-@njit(cache=True)
+@kernel
 def _home(slot: int, meta: Ints) -> int:
     return slot_hash(np.uint64(meta[slot, KEY_LOW]), np.uint64(meta[slot, KEY_HIGH]))
 
 
-@njit(cache=True)
+@kernel
 def enter_all(table: Ints, meta: Ints, scalars: Ints) -> None:
     """Enter every key into an empty table."""
     for slot in range(scalars[SLOTS_USED]):

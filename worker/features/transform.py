@@ -213,7 +213,7 @@ class FeatureTransform:
             rows, flags = rows[event_rows], flags[event_rows]
             watermarks_ms = watermarks_ms[event_rows]
         if self._handed_on != list(range(rows.shape[1])):
-            rows = np.ascontiguousarray(rows[:, self._handed_on])
+            rows = rows.take(self._handed_on, axis=1)
         return FeatureRows(rows, flags[:, 0], flags[:, 1], watermarks_ms)
 
 

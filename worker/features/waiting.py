@@ -7,9 +7,9 @@ comes later than the allowed lateness is not, so neither is its label.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from worker.features.kernel import kernel
 from worker.features.layout import (
     FOLDED_UNTIL,
     FREE_WAITING,
@@ -38,7 +38,7 @@ from worker.records import MISSING
 Ints = NDArray[np.int64]
 
 
-@njit(cache=True)
+@kernel
 def admit_label(
     key: NDArray[np.uint64],
     t: int,
@@ -74,7 +74,7 @@ def admit_label(
     return put_waiting(meta[slot], t, identity, mark[MARK_LABEL], waiting, scalars)
 
 
-@njit(cache=True)
+@kernel
 def put_waiting(
     row: Ints, t: int, identity: int, since: int, waiting: Ints, scalars: Ints
 ) -> bool:
@@ -99,7 +99,7 @@ def put_waiting(
     return True
 
 
-@njit(cache=True)
+@kernel
 def take_waiting(row: Ints, t: int, identity: int, waiting: Ints, scalars: Ints) -> int:
     """Remove the label that waits for a transaction; its time, or NEVER."""
     before, entry = 0, row[WAITING]
@@ -112,14 +112,14 @@ def take_waiting(row: Ints, t: int, identity: int, waiting: Ints, scalars: Ints)
     return NEVER
 
 
-@njit(cache=True)
+@kernel
 def drop_waiting(row: Ints, waiting: Ints, scalars: Ints) -> None:
     """Forget every label that waits with a key."""
     while row[WAITING]:
         _unlink(row, 0, row[WAITING] - 1, waiting, scalars)
 
 
-@njit(cache=True)
+@kernel
 def expire_waiting(row: Ints, waiting: Ints, scalars: Ints) -> int:
     """Forget labels whose transaction would be late by now; how many are left."""
     left, before, entry = 0, 0, row[WAITING]
@@ -134,14 +134,14 @@ def expire_waiting(row: Ints, waiting: Ints, scalars: Ints) -> int:
     return left
 
 
-@njit(cache=True)
+@kernel
 def _is_past(t: int, scalars: Ints) -> bool:
     """Whether an event of that time would be late."""
     watermark = scalars[WATERMARK]
     return bool(watermark != MISSING and t < watermark - scalars[LATENESS])
 
 
-@njit(cache=True)
+@kernel
 def _unlink(row: Ints, before: int, place: int, waiting: Ints, scalars: Ints) -> None:
     following = waiting[place, NEXT]
     if before:

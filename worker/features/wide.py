@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from worker.features.kernel import kernel
 
 _LOW_32 = np.uint64(0xFFFFFFFF)
 _SHIFT_32 = np.uint64(32)
 
 
-@njit(cache=True)
+@kernel
 def square(value: int) -> tuple[np.uint64, np.uint64]:
     """Return value**2."""
     magnitude = np.uint64(abs(value))
     return multiply(magnitude, magnitude)
 
 
-@njit(cache=True)
+@kernel
 def multiply(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
     """Multiply to 128 bits, by halves of 32 bits."""
     a_low, a_high = a & _LOW_32, a >> _SHIFT_32
@@ -28,7 +29,7 @@ def multiply(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
     return high, (carried << _SHIFT_32) | (low & _LOW_32)
 
 
-@njit(cache=True)
+@kernel
 def plus(
     high: np.uint64, low: np.uint64, more_high: np.uint64, more_low: np.uint64
 ) -> tuple[np.uint64, np.uint64]:
@@ -38,7 +39,7 @@ def plus(
     return high + more_high + carry, new_low
 
 
-@njit(cache=True)
+@kernel
 def minus(
     high: np.uint64, low: np.uint64, less_high: np.uint64, less_low: np.uint64
 ) -> tuple[np.uint64, np.uint64]:

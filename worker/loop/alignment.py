@@ -49,7 +49,8 @@ class _Queue:
         self.until_ms = until_ms
         self._records = RecordBatch()
         self._times_ms = np.zeros(0, np.int64)
-        self._taken = self._marked = 0
+        # Rows [first, marked) may leave; those before have left, and go in bulk.
+        self._first = self._marked = 0
 
     def __len__(self) -> int:
         return len(self._times_ms) - self._marked
@@ -61,6 +62,7 @@ class _Queue:
 
     def add(self, records: RecordBatch, times_ms: _Ints) -> None:
         """Put records behind those that wait; a late one counts as the one before."""
+        self._forget_taken()
         latest = self._times_ms[-1] if len(self._times_ms) else self.until_ms
         rising = np.maximum.accumulate(np.concatenate(([latest], times_ms)))
         self._times_ms = np.concatenate((self._times_ms, rising[1:]))
@@ -69,12 +71,13 @@ class _Queue:
     @property
     def has_marked(self) -> bool:
         """Whether records may leave."""
-        return self._marked > 0
+        return self._marked > self._first
 
     def mark(self, until_ms: int, room: int) -> int:
         """Let records up to that time leave; return how many they are."""
         end = int(np.searchsorted(self._times_ms, until_ms, "right"))
-        end = min(end, self._marked + room)
+        # What has left may be younger, if a partition has come since.
+        end = max(self._marked, min(end, self._marked + room))
         count, self._marked = end - self._marked, end
         if count:
             self.until_ms = int(self._times_ms[end - 1])
@@ -82,12 +85,17 @@ class _Queue:
 
     def take(self) -> tuple[RecordBatch, _Ints]:
         """Return the records that may leave, with their times."""
-        rows = slice(0, self._marked)
-        taken = self._records.cut(rows), self._times_ms[rows]
-        rest = slice(self._marked, None)
-        self._records, self._times_ms = self._records.cut(rest), self._times_ms[rest]
-        self._marked = 0
-        return taken
+        rows = slice(self._first, self._marked)
+        self._first = self._marked
+        return self._records.cut(rows), self._times_ms[rows]
+
+    def _forget_taken(self) -> None:
+        """Free what has left once it is the larger part: each record moves once."""
+        first = self._first
+        if 2 * first >= len(self._times_ms):
+            self._records = self._records.cut(slice(first, None))
+            self._times_ms = self._times_ms[first:]
+            self._first, self._marked = 0, self._marked - first
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,17 +171,18 @@ class Alignment:
 
     def add(self, records: RecordBatch) -> None:
         """Put records behind those that wait, or let them pass."""
-        for place, run in _by_place(records):
+        for place, first, last in _runs(records):
             queue = self._queues.get(place)
-            if queue is None:
-                self._passing.add(run)
-                continue
-            first = bisect_left(run.offsets, self._around.partitions[place].live_from)
-            self._passing.add(run.cut(slice(0, first)))
-            live = run.cut(slice(first, None))
-            if len(live):
+            live = last
+            if queue is not None:
+                live_from = self._around.partitions[place].live_from
+                live = bisect_left(records.offsets, live_from, first, last)
+            if first < live:
+                self._passing.add(records.cut(slice(first, live)))
+            if queue is not None and live < last:
+                run = records.cut(slice(live, last))
                 times = self._times[place.topic]
-                queue.add(live, times.read(live.values, live.timestamps_ms))
+                queue.add(run, times.read(run.values, run.timestamps_ms))
 
     def take(self, max_records: int) -> RecordBatch:
         """Return records that may leave now, each partition's together.
@@ -247,8 +256,8 @@ class Alignment:
         return ranks + list(self._times).index(place.topic)
 
 
-def _by_place(records: RecordBatch) -> Iterator[tuple[TopicPartition, RecordBatch]]:
-    """Yield runs of records of one partition, in their order."""
+def _runs(records: RecordBatch) -> Iterator[tuple[TopicPartition, int, int]]:
+    """Yield where rows of one partition begin and end, in their order."""
     count = len(records)
     if not count:
         return
@@ -259,4 +268,4 @@ def _by_place(records: RecordBatch) -> Iterator[tuple[TopicPartition, RecordBatc
     edges = [0, *(np.flatnonzero(is_new) + 1).tolist(), count]
     for first, last in pairwise(edges):
         place = TopicPartition(records.topics[first], records.partitions[first])
-        yield place, records.cut(slice(first, last))
+        yield place, first, last

@@ -6,7 +6,8 @@ but its stopwatch. Knows no broker and no commit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import accumulate, pairwise
 
 from worker.pipeline.chain import build_stages
 from worker.pipeline.dead_letters import DeadLetters
@@ -74,13 +75,20 @@ class Pipeline:
         return BatchResult(parts, watch.seconds)
 
 
-def _by_topic(records: RecordBatch) -> list[tuple[str, RecordBatch]]:
-    if not records.topics:
-        return []
-    first = records.topics[0]
-    if records.topics.count(first) == len(records):
-        return [(first, records)]
-    return [
-        (topic, pick(records, [i for i, t in enumerate(records.topics) if t == topic]))
-        for topic in dict.fromkeys(records.topics)
-    ]
+def _by_topic(records: RecordBatch) -> Iterator[tuple[str, RecordBatch]]:
+    """Yield the records of each topic; mostly they lie together already."""
+    topics = records.topics
+    counts = {topic: topics.count(topic) for topic in dict.fromkeys(topics)}
+    if len(counts) == 1:
+        yield topics[0], records
+        return
+    firsts = accumulate(counts.values(), initial=0)
+    spans = [slice(first, last) for first, last in pairwise(firsts)]
+    whole = zip(counts.items(), spans, strict=True)
+    if all(topics[span].count(topic) == count for (topic, count), span in whole):
+        yield from (
+            (t, records.cut(span)) for t, span in zip(counts, spans, strict=True)
+        )
+        return
+    for topic in counts:
+        yield topic, pick(records, [i for i, t in enumerate(topics) if t == topic])

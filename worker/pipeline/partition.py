@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -78,13 +79,17 @@ def at(items: Sequence[_Item], rows: NDArray[np.intp]) -> Sequence[_Item]:
 
 def pick(records: RecordBatch, rows: Sequence[int]) -> RecordBatch:
     """Return those rows of a batch, in that order."""
+    if len(rows) < 2:
+        return records.cut(slice(rows[0], rows[0] + 1) if rows else slice(0))
+    # A third of the time of a comprehension.
+    of = itemgetter(*rows)
     return RecordBatch(
-        [records.topics[row] for row in rows],
-        [records.partitions[row] for row in rows],
-        [records.offsets[row] for row in rows],
-        [records.timestamps_ms[row] for row in rows],
-        [records.keys[row] for row in rows],
-        [records.values[row] for row in rows],
+        list(of(records.topics)),
+        list(of(records.partitions)),
+        list(of(records.offsets)),
+        list(of(records.timestamps_ms)),
+        list(of(records.keys)),
+        list(of(records.values)),
         None if records.ranks is None else records.ranks[list(rows)],
     )
 

@@ -28,6 +28,9 @@ Floats = NDArray[np.float64]
 #: their highest bits (a de Bruijn sequence), so that these tell which leaf is left.
 _MULTIPLIERS = {16: 0x09AF, 32: 0x077CB531, 64: 0x022FDD63CC95386D}
 
+#: Rows that are computed side by side; a processor has registers for about as many.
+_LANES = 16
+
 #: Rows on which the compiled trees must agree with the model, to the last bit.
 _PROBED_ROWS = 2048
 
@@ -223,7 +226,7 @@ def _probes(cuts: dict[int, list[float]], feature_count: int) -> Floats:
     return X
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _add_up(
     X: Floats,
     tables: tuple[NDArray[np.int64], Floats, NDArray[Any], Floats],
@@ -231,33 +234,51 @@ def _add_up(
     base: float,
     sums: Floats,
 ) -> None:
-    """Write the sum over all trees of each row; the tables are those of `_Tables`."""
+    """Write the sum over all trees of each row; the tables are those of `_Tables`.
+
+    Rows go in step, `_LANES` at a time: the searches and the additions of one row wait
+    for each other, those of several do not. Each row is still summed tree by tree, in
+    the order in which scikit-learn does.
+    """
     features, thresholds, words, values = tables
     multiplier, kept, shift = place
-    left_over = np.empty(words.shape[2], words.dtype)
-    for i in range(len(X)):
+    left_over = np.empty((_LANES, words.shape[2]), words.dtype)
+    interval, lane = np.empty(_LANES, np.int64), np.empty(_LANES)
+    last = len(X) - 1
+    for first in range(0, len(X), _LANES):
+        left_over[:] = kept
         for k in range(len(features)):
-            word = words[k, _interval(thresholds[k], X[i, features[k]])]
-            if k == 0:
-                left_over[:] = word
-            else:
-                for t in range(len(left_over)):
-                    left_over[t] &= word[t]
-        total = base
-        for t in range(len(left_over)):
-            product = (np.uint64(left_over[t]) * multiplier) & kept
-            total += values[t, product >> shift]
-        sums[i] = total
+            for r in range(_LANES):
+                # Lanes behind the last row repeat it.
+                lane[r] = X[min(first + r, last), features[k]]
+            _find_intervals(thresholds[k], lane, interval)
+            for r in range(_LANES):
+                at = interval[r]
+                for t in range(words.shape[2]):
+                    left_over[r, t] &= words[k, at, t]
+        lane[:] = base
+        for t in range(words.shape[2]):
+            for r in range(_LANES):
+                product = (np.uint64(left_over[r, t]) * multiplier) & kept
+                lane[r] += values[t, product >> shift]
+        for r in range(min(_LANES, len(X) - first)):
+            sums[first + r] = lane[r]
 
 
-@njit(cache=True)
-def _interval(thresholds: Floats, value: float) -> int:
-    """How many thresholds lie below a value; behind all of them the place of NaN."""
-    if np.isnan(value):
-        return len(thresholds) + 1
-    below, step = 0, len(thresholds) >> 1
+@njit(cache=True, error_model="numpy")
+def _find_intervals(
+    thresholds: Floats, lane: Floats, interval: NDArray[np.int64]
+) -> None:
+    """How many thresholds lie below each value; behind all of them the place of NaN."""
+    interval[:] = 0
+    step = len(thresholds) >> 1
     while step:
         # Without a branch: nobody could predict it.
-        below += step * (thresholds[below + step - 1] < value)
+        for r in range(_LANES):
+            at = interval[r]
+            interval[r] = at + step * (thresholds[at + step - 1] < lane[r])
         step >>= 1
-    return int(below + (thresholds[below] < value))
+    for r in range(_LANES):
+        interval[r] += thresholds[interval[r]] < lane[r]
+        if np.isnan(lane[r]):
+            interval[r] = len(thresholds) + 1
