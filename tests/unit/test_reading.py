@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from confluent_kafka import TIMESTAMP_CREATE_TIME, Message
 
-from worker.kafka.reading import Reading
-from worker.records import TopicPartition
+from worker.kafka.reading import Reading, to_columns
+from worker.records import RecordBatch, TopicPartition
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 
@@ -21,6 +21,10 @@ def message(place: TopicPartition, offset: int) -> Message:
     )
 
 
+def columns(*messages: Message) -> RecordBatch:
+    return to_columns(list(messages))
+
+
 def reading(**starts: int) -> Reading:
     made = Reading()
     made.begin({TopicPartition("t", int(name[1:])): at for name, at in starts.items()})
@@ -29,7 +33,9 @@ def reading(**starts: int) -> Reading:
 
 
 def test_records_become_columns() -> None:
-    batch = reading(p0=5, p1=0).keep([message(A, 5), message(B, 0), message(A, 7)])
+    batch = reading(p0=5, p1=0).keep(
+        columns(message(A, 5), message(B, 0), message(A, 7))
+    )
 
     assert batch.topics == ["t", "t", "t"]
     assert batch.partitions == [0, 1, 0]
@@ -40,19 +46,19 @@ def test_records_become_columns() -> None:
 
 
 def test_nothing_polled_is_an_empty_batch() -> None:
-    assert len(Reading().keep([])) == 0
+    assert len(Reading().keep(columns())) == 0
 
 
 def test_positions_follow_the_last_record() -> None:
     made = reading(p0=5, p1=0)
-    made.keep([message(A, 5), message(A, 9)])
+    made.keep(columns(message(A, 5), message(A, 9)))
 
     assert made.positions() == {A: 10, B: 0}
 
 
 def test_records_of_a_partition_that_is_not_ours_are_dropped() -> None:
     made = reading(p0=0)
-    batch = made.keep([message(B, 0), message(A, 0)])
+    batch = made.keep(columns(message(B, 0), message(A, 0)))
 
     assert batch.partitions == [0]
     assert made.dropped == {"not_owned": 1}
@@ -61,7 +67,7 @@ def test_records_of_a_partition_that_is_not_ours_are_dropped() -> None:
 
 def test_records_before_the_start_of_an_assignment_are_dropped() -> None:
     made = reading(p0=5)
-    batch = made.keep([message(A, 3), message(A, 4), message(A, 5)])
+    batch = made.keep(columns(message(A, 3), message(A, 4), message(A, 5)))
 
     assert batch.offsets == [5]
     assert made.dropped == {"already_read": 2}
@@ -69,8 +75,8 @@ def test_records_before_the_start_of_an_assignment_are_dropped() -> None:
 
 def test_a_record_that_comes_twice_is_dropped() -> None:
     made = reading(p0=0)
-    made.keep([message(A, 0)])
-    batch = made.keep([message(A, 0), message(A, 1)])
+    made.keep(columns(message(A, 0)))
+    batch = made.keep(columns(message(A, 0), message(A, 1)))
 
     assert batch.offsets == [1]
     assert made.dropped == {"already_read": 1}
@@ -82,12 +88,12 @@ def test_a_partition_that_comes_back_in_the_same_poll_keeps_nothing_of_it() -> N
     made.end([A])
     made.begin({A: 2})
     made.mark_end(A, 9)
-    batch = made.keep([message(A, 7), message(B, 0)])
+    batch = made.keep(columns(message(A, 7), message(B, 0)))
 
     assert batch.partitions == [1]
     assert made.dropped == {"unclear_assignment": 1}
     made.end_poll()
-    assert made.keep([message(A, 2)]).offsets == [2]
+    assert made.keep(columns(message(A, 2))).offsets == [2]
     assert made.positions() == {A: 3, B: 1}
 
 
@@ -95,16 +101,16 @@ def test_a_partition_that_is_new_in_this_poll_is_read_at_once() -> None:
     made = reading(p0=0)
     made.begin({B: 4})
 
-    assert made.keep([message(B, 4)]).offsets == [4]
+    assert made.keep(columns(message(B, 4))).offsets == [4]
 
 
 def test_the_end_moves_the_position_past_markers_until_the_next_record() -> None:
     made = reading(p0=0)
-    made.keep([message(A, 0)])
+    made.keep(columns(message(A, 0)))
     made.mark_end(A, 3)
     assert made.positions() == {A: 3}
 
-    made.keep([message(A, 3)])
+    made.keep(columns(message(A, 3)))
 
     assert made.positions() == {A: 4}
 

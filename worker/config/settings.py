@@ -96,7 +96,7 @@ class Settings:
         "Scores from here on are flagged, in place of the bundle's own threshold.",
     )
     max_batch: int = setting(
-        4096,
+        16_384,
         kinds.whole_number(1, 65536),
         "The most records that one commit covers.",
     )

@@ -7,7 +7,6 @@ to nobody here any more never leaves, whatever the client still held of it.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -20,6 +19,7 @@ from worker.errors import CommitAborted
 from worker.kafka import questions
 from worker.kafka.config import ClientSettings, common_properties, consumer_properties
 from worker.kafka.faults import Notice, fatal_for, notice_of
+from worker.kafka.fetching import Fetcher
 from worker.kafka.partitions import (
     vendor_offsets,
     vendor_partitions,
@@ -61,13 +61,12 @@ class KafkaConsumer:
     ):
         self._settings = settings
         self._topics = list(topics)
-        self._delay_seconds = delay_seconds
         self._vendor = Consumer(consumer_properties(settings))
         self._admin = AdminClient(common_properties(settings))
         self._reading = Reading()
+        self._fetcher = Fetcher(self._vendor, self._records, delay_seconds)
         self._paused: set[TopicPartition] = set()
         self._is_closing = False
-        self._taken_at = 0.0
         self.refusals = Refusals(topics)
 
     def subscribe(
@@ -112,8 +111,7 @@ class KafkaConsumer:
         BrokerFailed
             The broker refuses, or the client failed in an unknown way.
         """
-        messages = self._take(max_records, timeout_seconds)
-        batch = self._reading.keep(self._records(messages))
+        batch = self._reading.keep(self._fetcher.fetch(max_records, timeout_seconds))
         self._end_poll()
         if len(batch):
             self.refusals.forget()
@@ -219,25 +217,6 @@ class KafkaConsumer:
             # the group waits for it until its session ends.
             self._vendor.unsubscribe()
         self._vendor.close()
-
-    def _take(self, max_records: int, timeout_seconds: float) -> list[Message]:
-        consume = self._vendor.consume
-        try:
-            # What came while the last batch was answered has waited for company.
-            waited = time.monotonic() - self._taken_at
-            messages = consume(max_records, max(0.0, self._delay_seconds - waited))
-            self._taken_at = time.monotonic()
-            if messages or not timeout_seconds:
-                return messages
-            first = self._vendor.poll(timeout_seconds)
-            if first is None or max_records == 1:
-                return [] if first is None else [first]
-            # After such a silence nothing is waited for: it may be alone.
-            self._taken_at = time.monotonic()
-            return [first, *consume(max_records - 1, 0)]
-        except KafkaException as error:
-            # Whatever it was, records may have gone with it: never go on from here.
-            raise fatal_for(notice_of(error.args[0]), error.args[0], "") from error
 
     def _records(self, messages: list[Message]) -> list[Message]:
         """Return the messages that are records; heed those that are errors."""

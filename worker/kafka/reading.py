@@ -74,18 +74,21 @@ class Reading:
         """Return the partitions that have been read to the end that the client saw."""
         return {p for p, n in self._next.items() if self._ends.get(p, -1) >= n}
 
-    def keep(self, messages: list[Message]) -> RecordBatch:
-        """Return as columns those of the records that are ours to answer."""
-        batch = _to_columns(messages)
-        firsts, lasts = _extents(batch)
+    def keep(self, records: RecordBatch) -> RecordBatch:
+        """Return those of the records that are ours to answer."""
+        firsts, lasts = _extents(records)
         if any(self._fault_of(place, offset) for place, offset in firsts.items()):
-            return self.keep([m for m in messages if self._is_wanted(m)])
+            kept = RecordBatch()
+            for row in range(len(records)):
+                if self._is_wanted(records, row):
+                    kept.extend(records.cut(slice(row, row + 1)))
+            return self.keep(kept)
         self._next.update({place: offset + 1 for place, offset in lasts.items()})
-        return batch
+        return records
 
-    def _is_wanted(self, message: Message) -> bool:
-        place, offset = place_of(message), message.offset()
-        assert offset is not None
+    def _is_wanted(self, records: RecordBatch, row: int) -> bool:
+        place = TopicPartition(records.topics[row], records.partitions[row])
+        offset = records.offsets[row]
         fault = self._fault_of(place, offset)
         if fault:
             self.dropped[fault] += 1
@@ -137,7 +140,7 @@ def where(message: Message) -> str:
     return f" at {message.topic()}/{message.partition()} offset {message.offset()}"
 
 
-def _to_columns(messages: list[Message]) -> RecordBatch:
+def to_columns(messages: list[Message]) -> RecordBatch:
     """Make each column in one pass in C: nothing else here costs as much."""
     return RecordBatch(
         topics=[t for t in map(Message.topic, messages) if t is not None],

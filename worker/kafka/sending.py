@@ -80,9 +80,10 @@ class Sender:
         # By position: keywords cost a third more for each record.
         produce: Callable[..., None] = self.vendor.produce
         for topic, value, key, partition, headers, _, stamp in outputs:
+            some = headers or None
             while True:
                 try:
-                    produce(topic, value, key, partition, None, None, stamp, headers)
+                    produce(topic, value, key, partition, None, None, stamp, some)
                     break
                 except BufferError:
                     self._make_room()

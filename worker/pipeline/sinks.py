@@ -201,6 +201,7 @@ def _forwarded(
 
     They keep the timestamp, by which a topic forgets and a replay finds its start.
     """
+    stamps = np.array(at(records.timestamps_ms, live.rows), np.int64)
     fields = zip(
         repeat(topic),
         values,
@@ -208,7 +209,7 @@ def _forwarded(
         repeat(BY_KEY),
         repeat(_NO_HEADERS),
         _places(parts),
-        (max(0, ms) for ms in at(records.timestamps_ms, live.rows)),
+        np.maximum(stamps, 0).tolist(),
         strict=False,
     )
     return list(map(_output_of, fields))
