@@ -10,7 +10,7 @@ asks the broker what recovery has to know.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from worker.features import FeatureState
 from worker.loop.loading import Asked, Loading, Progress, Restore, name_of
@@ -131,6 +131,11 @@ class Assignment:
         """Whether the partition is still held under that assignment."""
         partition = self.partitions.get(place)
         return partition is not None and partition.epoch == epoch
+
+    def live_among(self, places: Collection[TopicPartition]) -> list[PartitionState]:
+        """Return those of the partitions whose records are answered by now."""
+        read = [p for p in places if p in self.partitions and p not in self.restoring]
+        return [self.partitions[place] for place in read]
 
     def note_folded(self, result: BatchResult) -> None:
         """Count what was folded in silence."""

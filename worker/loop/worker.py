@@ -230,8 +230,9 @@ class Worker:
             if self._snapshots is not None:
                 self._report.measure_snapshots(self._snapshots, assignment.folded)
             before = now - self._limits.idle_commit_seconds
-            old = [p for p, at in self._committed_at.items() if at < before]
-            self._commit_alone(old)
+            self._commit_alone(
+                [p for p, at in self._committed_at.items() if at < before]
+            )
 
     def _load(self) -> None:
         """Fill states from their snapshots for a moment; read on where one is full."""
@@ -245,9 +246,8 @@ class Worker:
 
     def _commit_alone(self, places: Collection[TopicPartition]) -> None:
         """Commit live partitions again where they stand."""
-        partitions, restoring = self._assignment.partitions, self._assignment.restoring
-        live = (p for p in places if p in partitions and p not in restoring)
-        self._commit(offsets_alone(partitions[place] for place in live))
+        if live := self._assignment.live_among(places):
+            self._commit(offsets_alone(live))
 
     def _on_assigned(
         self, committed: Mapping[TopicPartition, NextOffset | None]
