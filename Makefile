@@ -40,6 +40,8 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -qq -c constraints.txt setuptools
 	@$(BIN)/pip install -qq -c constraints.txt --no-build-isolation -e '.[dev]'
+	@echo "Compiling the kernels (half a minute, once) ..."
+	@FRAUD_MODELS_DIR=models $(BIN)/fraud-worker check --offline >/dev/null
 	@touch $@
 
 # Without Java or Maven the tests that need Kafka are skipped, but never in CI.
