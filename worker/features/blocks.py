@@ -14,6 +14,7 @@ from worker.features.layout import (
     HEAD,
     MIN_CAPACITY,
     POOL_USED,
+    SIZE_CLASSES,
     TAIL,
     TIME,
 )
@@ -47,15 +48,12 @@ def grow(row: Ints, pool: Ints, free: Ints, deques: Ints, scalars: Ints) -> bool
     """Move the key's events to a block of twice the size; False if there is none."""
     old_block, old_capacity = row[BLOCK], row[CAPACITY]
     capacity = max(MIN_CAPACITY, 2 * old_capacity)
-    size_class = _size_class(capacity)
-    block = free[size_class]
-    if block >= 0:
-        free[size_class] = pool[block, TIME]
-    elif scalars[POOL_USED] + capacity <= pool.shape[0]:
+    block = take_block(_size_class(capacity), pool, free)
+    if block < 0:
+        if scalars[POOL_USED] + capacity > pool.shape[0]:
+            return False
         block = scalars[POOL_USED]
         scalars[POOL_USED] += capacity
-    else:
-        return False
     for p in range(row[HEAD], row[TAIL]):
         source = old_block + (p & (old_capacity - 1))
         for w in range(pool.shape[1]):
@@ -70,6 +68,23 @@ def grow(row: Ints, pool: Ints, free: Ints, deques: Ints, scalars: Ints) -> bool
     row[BLOCK] = block
     row[CAPACITY] = capacity
     return True
+
+
+@kernel
+def take_block(size_class: int, pool: Ints, free: Ints) -> int:
+    """Return a free block of that size, if need be cut from a larger one; else -1."""
+    found = size_class
+    while found < SIZE_CLASSES and free[found] < 0:
+        found += 1
+    if found == SIZE_CLASSES:
+        return -1
+    block = free[found]
+    free[found] = pool[block, TIME]
+    while found > size_class:
+        found -= 1
+        half = MIN_CAPACITY << found
+        release_block(block + half, half, pool, free)
+    return int(block)
 
 
 @kernel

@@ -55,7 +55,9 @@ SHIFTED_WORDS = 14
 FREE_WAITING = 15
 WAITING_USED = 16
 UNKNOWN_LABELS = 17
-SCALARS = 18
+#: Rows that the pool had when its free blocks were last merged.
+MERGED_AT = 18
+SCALARS = 19
 
 # What STATUS says when a kernel stops before the end.
 DONE = 0

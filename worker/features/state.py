@@ -15,6 +15,7 @@ from worker.features import layout
 from worker.features.admission import admit
 from worker.features.admitted import Admission
 from worker.features.plan import StateLayout
+from worker.features.pool import grown, with_more_room
 from worker.features.sweep import enter_all, sweep
 from worker.features.transfer import copy_in, copy_out, count_live
 from worker.records import MISSING
@@ -242,18 +243,18 @@ class FeatureState:
 
     def _make_room(self, status: int) -> None:
         if status == layout.POOL_FULL:
-            self._pool = _grown(self._pool, int(self._scalars[layout.POOL_USED]))
+            self._pool = with_more_room(self._pool, self._free, self._scalars)
         elif status == layout.SLOTS_FULL:
             self._grow_slots()
         elif status == layout.WAITING_FULL:
-            self._waiting = _grown(self._waiting, len(self._waiting))
+            self._waiting = grown(self._waiting, len(self._waiting))
         else:
             self._free_for_limit(status)
 
     def _grow_slots(self) -> None:
         scalars = self._scalars
         if scalars[layout.SLOTS_USED] == len(self._meta):
-            self._meta = _grown(self._meta, len(self._meta))
+            self._meta = grown(self._meta, len(self._meta))
         if 2 * (scalars[layout.KEYS] + 1) > len(self._table):
             self._table = np.zeros(2 * len(self._table), np.int64)
             enter_all(self._table, self._meta, scalars)
@@ -289,11 +290,3 @@ class FeatureState:
     def _sweep(self, slots: int) -> None:
         arrays = (self._table, self._meta, self._pool, self._free, self._waiting)
         sweep(slots, *arrays, self._scalars)
-
-
-def _grown(array: Ints, used: int) -> Ints:
-    """Return a copy with half as many rows again; only the used ones are copied."""
-    rows = len(array) + max(len(array) // 2, _FIRST_ROWS)
-    grown = np.empty((rows, array.shape[1]), np.int64)
-    grown[:used] = array[:used]
-    return grown
