@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,9 +97,19 @@ class WorkerProcess:
 
 @contextmanager
 def worker(
-    name: str, directory: Path, settings: Mapping[str, str]
+    name: str,
+    directory: Path,
+    settings: Mapping[str, str],
+    *,
+    argv: Sequence[str] | None = None,
 ) -> Iterator[WorkerProcess]:
-    """Run a worker of that name; it is gone at the end of the context."""
+    """Run a worker of that name; it is gone at the end of the context.
+
+    Parameters
+    ----------
+    argv
+        The program, where it is not the worker's own.
+    """
     log = directory / f"{name}.log"
     own = {
         "FRAUD_INSTANCE": name,
@@ -110,7 +120,8 @@ def worker(
         "FRAUD_LOG_FORMAT": "json",
     }
     env = environment({**settings, **own})
-    with running(command("fraud-worker", "run"), log=log, env=env) as process:
+    program = argv or command("fraud-worker", "run")
+    with running(program, log=log, env=env) as process:
         yield WorkerProcess(name, log, process)
 
 

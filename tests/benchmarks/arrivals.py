@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
@@ -22,10 +24,26 @@ class Arrivals:
     times: list[float] = field(default_factory=list)
 
 
-class ScoresReader:
-    """Reads the scores topic from its beginning, outside of any group."""
+class Counted(NamedTuple):
+    """When the first scores and the last ones came, and how many after the first.
 
-    def __init__(self, servers: str, partitions: int):
+    In seconds since 1970.
+    """
+
+    first_at: float
+    last_at: float
+    later: int
+
+    @property
+    def per_second(self) -> float:
+        """Scores a second, from the first ones to the last ones."""
+        return self.later / (self.last_at - self.first_at)
+
+
+class ScoresReader:
+    """Reads a topic of scores from its beginning, outside of any group."""
+
+    def __init__(self, servers: str, topic: str, partitions: int):
         self._consumer = Consumer(
             {
                 "bootstrap.servers": servers,
@@ -38,7 +56,7 @@ class ScoresReader:
             }
         )
         self._consumer.assign(
-            [TopicPartition("scores", p, OFFSET_BEGINNING) for p in range(partitions)]
+            [TopicPartition(topic, p, OFFSET_BEGINNING) for p in range(partitions)]
         )
 
     def read(self, count: int) -> Arrivals:
@@ -64,6 +82,41 @@ class ScoresReader:
                     arrivals.numbers.append(int(found[1]))
                     arrivals.times.append(now)
         return arrivals
+
+    def count(self, count: int, on_first: Callable[[], None]) -> Counted:
+        """Read so many scores without looking at them.
+
+        Cheaper than `read`: who drains is not to wait for who reads.
+
+        Parameters
+        ----------
+        on_first
+            Called when the first ones have come.
+
+        Raises
+        ------
+        TimeoutError
+            None came for a long time.
+        """
+        first, first_at = self._first()
+        on_first()
+        found, last_at = first, first_at
+        while found < count:
+            messages = self._poll()
+            now = time.time()
+            if messages:
+                found, last_at = found + len(messages), now
+            elif now - last_at > _PATIENCE_SECONDS:
+                raise TimeoutError(f"{found} of {count} scores came")
+        return Counted(first_at, last_at, found - first)
+
+    def _first(self) -> tuple[int, float]:
+        """Return how many scores came at once as the first ones, and when."""
+        deadline = time.time() + _PATIENCE_SECONDS
+        while not (messages := self._poll()):
+            if time.time() > deadline:
+                raise TimeoutError("no score came")
+        return len(messages), time.time()
 
     def read_until(self, moment: float) -> None:
         """Read whatever comes up to a moment, in seconds since 1970."""
