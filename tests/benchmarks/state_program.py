@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.benchmarks.stack import cpu_seconds, resident_bytes
+from tests.benchmarks.cores import cpu_seconds, resident_bytes
 from tests.benchmarks.workload import bench_spec
 from worker.features import FeatureTransform
 from worker.loop.limits import Limits

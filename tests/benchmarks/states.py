@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from tests.benchmarks.stack import pin_to_reserved_core
+from tests.benchmarks.cores import pin
 from tests.benchmarks.workload import ROOT
 
 Figures = dict[str, float]
@@ -27,6 +28,7 @@ def snapshot(directory: Path, keys: int, per_key: int) -> list[Figures]:
     of = f"{keys}_keys_with_{per_key}_events"
     return [
         {
+            f"state_of_{of}_gigabytes": taken["resident_bytes"] / 1e9,
             f"snapshot_of_{of}_pause_milliseconds_longest": taken["pause_ms_longest"],
             f"snapshot_of_{of}_pause_milliseconds_p99": taken["pause_ms_p99"],
             f"snapshot_of_{of}_extra_memory_percent": taken["extra_memory_percent"],
@@ -48,14 +50,24 @@ def memory(directory: Path, *, quick: bool) -> list[Figures]:
 
 
 def _run(program: str, directory: Path, keys: int, per_key: int) -> Figures:
-    """Run a program on the core that a worker would have; return what it prints."""
-    module = "tests.benchmarks.state_program"
-    argv = [sys.executable, "-m", module, program, str(directory)]
-    argv += [str(keys), str(per_key)]
-    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE) as process:
-        pin_to_reserved_core(process.pid)
+    arguments = program, str(directory), str(keys), str(per_key)
+    found: Figures = json.loads(run_apart("state_program", *arguments))
+    return found
+
+
+def run_apart(module: str, *arguments: str) -> str:
+    """Run a module of this package on the core that a worker would have.
+
+    Returns what it prints.
+    """
+    argv = [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments]
+    # All threads of a library would wait for each other on that one core.
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True
+    ) as process:
+        pin(process.pid)
         printed, _ = process.communicate()
     if process.returncode:
-        raise RuntimeError(f"{program} ended with {process.returncode}")
-    found: Figures = json.loads(printed)
-    return found
+        raise RuntimeError(f"{module} ended with {process.returncode}")
+    return printed

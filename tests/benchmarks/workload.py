@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -39,7 +39,9 @@ _STAGED_SPEC = ROOT / "training" / "specs" / "handbook.toml"
 #: Payments from which the model is fitted.
 _FITTED = 100_000
 
-_THRESHOLD = 0.5
+#: Share of the payments that are flagged, hence explained: what the shipped model's
+#: alert budget comes to.
+_FLAGGED = 0.006
 
 #: A fraud is confirmed so long after its payment, where the file does not say when.
 _LABEL_DELAY_MS = 7 * DAY_MS
@@ -76,6 +78,10 @@ class Workload:
         """What the names of its figures begin with."""
         return "two_stage_" if len(self.spec.entities) > 1 else ""
 
+    def cut(self, count: int) -> Workload:
+        """Return a workload of the first records only."""
+        return replace(self, is_payment=self.is_payment[:count])
+
     def payments(self, first: int, last: int) -> int:
         """Return how many of the records [first, last) are payments."""
         return int(self.is_payment[first:last].sum())
@@ -99,7 +105,7 @@ def make_workload(directory: Path, count: int, *, spec: Spec) -> Workload:
     """Write so many payments, the labels among them, and the bundle that scores them."""
     directory.mkdir(exist_ok=True)
     source, path, labels_path = _payments(directory)
-    events = read_dataset(path, spec).events.take(slice(0, count))
+    events = read_dataset(path, spec).events.take(slice(0, max(count, _FITTED)))
     history = None
     if spec.uses_labels:
         labels = read_labels(labels_path, spec.schema, names={})
@@ -107,7 +113,7 @@ def make_workload(directory: Path, count: int, *, spec: Spec) -> Workload:
             events, labels, spec.schema, label_delay_ms=_LABEL_DELAY_MS
         )[0]
     messages = directory / "messages.tsv"
-    is_payment = _write_messages(events, history, messages)
+    is_payment = _write_messages(events.take(slice(0, count)), history, messages)
     models = directory / "models"
     fitted = slice(0, _FITTED)
     known = None if history is None else history.take(fitted)
@@ -131,7 +137,7 @@ def _write_messages(
     """Write payments, and each label before the first payment that is not older."""
     known_ms, frauds = np.zeros(0, np.int64), np.zeros(0, np.intp)
     if history is not None:
-        frauds = np.flatnonzero(history.fraud)
+        frauds = np.flatnonzero(history.fraud[: len(events)])
         frauds = frauds[np.argsort(history.known_ms[frauds], kind="stable")]
         known_ms = history.known_ms[frauds]
     before = np.searchsorted(events.event_time_ms, known_ms, "left")
@@ -198,12 +204,13 @@ def write_bundle(
     times = events.event_time_ms
     window = DataWindow(int(times[0]), int(times[-1]), len(X), int(fraud.sum()))
     scores = published_scores(model.predict_proba(X)[:, 1])
+    threshold = float(np.quantile(scores, 1 - _FLAGGED))
     named = zip(spec.feature_names, X.T, strict=True)
     # With it the worker counts what it scores, as it does in operation.
     reference = Reference(
         {name: measured(column, times) for name, column in named},
         score=measured(scores, times),
-        flag_ratio=float(np.mean(scores >= _THRESHOLD)),
+        flag_ratio=float(np.mean(scores >= threshold)),
     )
     make_bundle(
         models_dir=models,
@@ -212,7 +219,7 @@ def write_bundle(
         model=model,
         records=events,
         history=history,
-        threshold=_THRESHOLD,
+        threshold=threshold,
         metrics={},
         data_window=window,
         reference=reference,
