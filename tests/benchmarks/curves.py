@@ -88,7 +88,7 @@ def _measure_on_kafka(
 ) -> Found:
     events, runs = arguments.events, arguments.runs
     if arguments.quick:
-        events, runs = events // _QUICK_SHRINK, 1
+        events, runs = events // 4, 1
     directory.mkdir()
     one = make_workload(directory / "one", events, spec=bench_spec())
     numbered = [directory / f"run-{run}" for run in range(runs)]

@@ -79,7 +79,7 @@ def _drain_at_once(workload: Workload, directory: Path, workers: int) -> Figures
         share = stream.partitions // workers
         await_condition(lambda: all(p.partitions() == share for p in processes))
         stack.send(0, workload.count, at_once=True)
-        _, figures = drained(stack, stream, processes)
+        _, figures = drained(stack, stream, processes, is_watched=False)
         for process in processes:
             process.stop()
         stream.verify()

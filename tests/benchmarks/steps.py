@@ -23,8 +23,16 @@ class StepSeconds:
     scored: float
 
     def microseconds_since(self, before: StepSeconds) -> dict[str, float]:
-        """Return the wall time of each step for each event scored meanwhile."""
+        """Return the wall time of each step for each event scored meanwhile.
+
+        Raises
+        ------
+        ValueError
+            There were none.
+        """
         scored = self.scored - before.scored
+        if not scored:
+            raise ValueError("all was scored at once: give it more events")
         return {
             step: (seconds - before.seconds.get(step, 0.0)) / scored * 1e6
             for step, seconds in self.seconds.items()
