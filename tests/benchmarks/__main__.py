@@ -47,7 +47,7 @@ from tests.benchmarks.output import (
 )
 from tests.benchmarks.overhead import overhead
 from tests.benchmarks.states import memory, snapshot
-from tests.benchmarks.targets import far_off, judgements, report
+from tests.benchmarks.targets import judge, judgements
 from tests.benchmarks.trials import crash, latency
 from tests.benchmarks.workload import Workload, bench_spec, make_workload, staged_spec
 
@@ -154,16 +154,11 @@ def _arguments() -> argparse.Namespace:
 
 def _end(output: Output, *, is_judged: bool) -> int:
     """Say how far the targets are; return the exit code."""
-    medians, where = output.medians, circumstances()
-    print(f"\ntargets, at commit {where['commit']} on {where['machine']}:")
-    print("\n".join(report(medians)))
-    missed = far_off(medians)
-    if not is_judged:
-        print("not judged: the machine was busy, or the run a quick one")
+    where = circumstances()
     content = {**where, "arguments": output.arguments, "is_quiet": output.is_quiet}
-    content |= {"figures": output.lines, "targets": judgements(medians)}
+    content |= {"figures": output.lines, "targets": judgements(output.medians)}
     say(f"written to {write_json('bench.json', content)}")
-    return 1 if is_judged and missed else 0
+    return judge(output.medians, where, is_judged=is_judged)
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ class Measured:
             [0] * count,
             list(range(first, first + count)),
             events.event_time_ms.tolist(),
-            [key.encode() for key in events.columns["customer_id"]],
+            [str(key).encode() for key in events.columns["customer_id"]],
             _encoded(events),
         )
 

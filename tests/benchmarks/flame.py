@@ -70,8 +70,8 @@ def flame_graph(stacks: str, title: str) -> str:
         f'font-family="Verdana, sans-serif" font-size="11">\n'
         f'<rect width="100%" height="100%" fill="white"/>\n'
         f'<text x="{_MARGIN}" y="18" font-size="13">{escape(title)}</text>\n'
-        f'<text x="{_MARGIN}" y="35" fill="#777777">{root.samples:,} samples; the wider '
-        "a box, the more of the time; what it calls is below it</text>\n"
+        f'<text x="{_MARGIN}" y="35" fill="#777777">{root.samples:,} samples; the '
+        "wider a box, the more of the time; what it calls is below it</text>\n"
         f"{drawn}\n</svg>\n"
     )
 
@@ -84,7 +84,7 @@ def _own(frame: Frame) -> int:
 def _boxes(
     frame: Frame, whole: int, left: float, depth: int
 ) -> Iterator[tuple[Frame, float, int]]:
-    """Yield frames with how far from the left they begin, as a share, and their depth."""
+    """Yield frames, with the share left of where they begin, and their depth."""
     yield frame, left, depth
     for called in sorted(frame.called.values(), key=lambda each: -each.samples):
         if called.samples >= _LEAST_SHARE * whole:

@@ -1,11 +1,12 @@
 """Sends records at scheduled times, whatever becomes of them: an open loop.
 
-    python -m tests.benchmarks.load SERVERS MESSAGES FIRST LAST RATE START INPUTS [AT_ONCE]
+    python -m tests.benchmarks.load \\
+        SERVERS MESSAGES FIRST LAST RATE START INPUTS [at-once]
 
 MESSAGES holds a line `number of the input<TAB>key<TAB>value` for each record; INPUTS
 are the names of the topics, by that number, with commas between them. A rate of 0 sends
 as fast as the broker takes them. START is in seconds since 1970; record i is due at
-START + (i - FIRST) / RATE. With AT_ONCE all become visible together, at the end. Prints
+START + (i - FIRST) / RATE. With at-once all become visible together, at the end. Prints
 how late it was itself, which is part of every latency that is measured.
 """
 
@@ -74,7 +75,9 @@ def _read(messages: Path, first: int, last: int, inputs: list[str]) -> list[Reco
         ]
 
 
-def _send(producer: Producer, records: list[Record], rate: float, start: float) -> float:
+def _send(
+    producer: Producer, records: list[Record], rate: float, start: float
+) -> float:
     """Hand all to the client when they are due; return how late, ms, 99 of 100."""
     produce, sent, late = producer.produce, 0, [0.0]
     while sent < len(records):

@@ -24,11 +24,12 @@ from tests.benchmarks.output import BUILD
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 _INK = "#222222"
 
-_STYLE = {
+_STYLE: Any = {
     "figure.dpi": 110,
     "font.size": 10,
-    "axes.titlesize": 12,
-    "axes.titleweight": "bold",
+    "axes.titlesize": 10,
+    "figure.titlesize": 13,
+    "figure.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -53,33 +54,41 @@ def plot_all(content: Found) -> Iterator[Path]:
         with mpl.rc_context(_STYLE):
             figure = _on_kafka(curve) if "is_log" not in curve else _apart(curve)
             quiet = f"; others used {curve['foreign_cores']:.2f} cores"
-            figure.text(0.01, 0.01, foot + quiet, fontsize=7, color="#777777")
+            figure.text(0.01, 0.015, foot + quiet, fontsize=7, color="#777777")
             path = BUILD / f"curve-{name}.png"
             figure.savefig(path)
         yield path
 
 
+def _figure(title: str) -> tuple[Figure, Axes, Axes]:
+    """Return a figure with a title, room at its foot, and two panels."""
+    figure = Figure(figsize=(10, 4.6))
+    figure.suptitle(title, x=0.01, ha="left")
+    left, right = figure.subplots(1, 2)
+    figure.subplots_adjust(left=0.09, right=0.92, bottom=0.17, top=0.85, wspace=0.22)
+    return figure, left, right
+
+
 def _apart(curve: Found) -> Figure:
     """The cost with its spread; and beside it what it is made of."""
     series = list(dict.fromkeys(point["series"] for point in curve["points"]))
-    figure = Figure(figsize=(10, 4.4), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.05, 1, 0.95))  # type: ignore[union-attr, call-arg]
-    left, right = figure.subplots(1, 2, sharex=True)
-    for name, colour in zip(series, _COLOURS, strict=False):
+    figure, left, right = _figure(curve["title"])
+    for number, name in enumerate(series):
         points = [point for point in curve["points"] if point["series"] == name]
-        _cost(left, points, name, colour)
+        _cost(left, points, name, number)
     _steps(right, [p for p in curve["points"] if p["series"] == series[0]])
     for axes in (left, right):
         _x_axis(axes, curve)
-    left.set_title(curve["title"])
+    left.set_title("the worker's pipeline: median, least and greatest")
     left.set_ylabel(_COST)
-    which = f": {series[0]}" if series[0] else ""
-    right.set_title(f"What it is made of{which}")
+    which = f" ({series[0]})" if series[0] else ""
+    right.set_title(f"what it is made of{which}")
     right.set_ylabel("share of the time, %")
     highest = max(max(point["runs"]) for point in curve["points"])
     lowest = min(min(point["runs"]) for point in curve["points"])
     if highest > 10 * lowest:
         left.set_yscale("log")
+        left.set_ylim(lowest / 1.5, highest * 1.8)
         left.yaxis.set_major_formatter(FuncFormatter(_plain))
     else:
         left.set_ylim(0, highest * 1.15)
@@ -88,8 +97,9 @@ def _apart(curve: Found) -> Figure:
     return figure
 
 
-def _cost(axes: Axes, points: Sequence[Found], name: str, colour: str) -> None:
-    x = [point["x"] for point in points]
+def _cost(axes: Axes, points: Sequence[Found], name: str, number: int) -> None:
+    """A line with its spread; figures stand above the first line, below the next."""
+    colour, x = _COLOURS[number], [point["x"] for point in points]
     medians = [statistics.median(point["runs"]) for point in points]
     low, high = ([f(p["runs"]) for p in points] for f in (min, max))
     axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
@@ -97,7 +107,7 @@ def _cost(axes: Axes, points: Sequence[Found], name: str, colour: str) -> None:
     for at, cost in zip(x, medians, strict=True):
         axes.annotate(
             _plain(cost),
-            *((at, cost), (0, 7)),
+            *((at, cost), (3, -14 if number else 8)),
             textcoords="offset points",
             ha="center",
             fontsize=8,
@@ -138,21 +148,19 @@ def _x_axis(axes: Axes, curve: Found) -> None:
 
 def _on_kafka(curve: Found) -> Figure:
     """Events a second; and beside it the CPU of the workers and of the broker."""
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.05, 1, 0.95))  # type: ignore[union-attr, call-arg]
-    left, right = figure.subplots(1, 2)
+    figure, left, right = _figure(curve["title"])
     labels = [point["x"] for point in curve["points"]]
     places = range(len(labels))
     _bars(left, places, curve["points"], "rates", 0.5, _COLOURS[0])
-    left.set_title(curve["title"])
-    left.set_ylabel("events a second, all workers together")
+    left.set_title("all workers together: median, least and greatest")
+    left.set_ylabel("events a second")
     shifted = ([place + by for place in places] for by in (-0.19, 0.19))
     for key, name, colour, x in zip(
         *(("runs", "broker"), ("workers", "broker"), _COLOURS[:2], shifted),
         strict=True,
     ):
         _bars(right, x, curve["points"], key, 0.36, colour, name)
-    right.set_title("CPU of workers and broker")
+    right.set_title("CPU of the workers, and of the broker beside them")
     right.set_ylabel(_COST)
     right.legend(loc="upper center", ncols=2)
     right.set_ylim(0, right.get_ylim()[1] * 1.15)

@@ -121,7 +121,7 @@ CURVES: Mapping[str, Curve] = MappingProxyType(
         "flagged": Curve(
             "Cost against the share of payments that are flagged and explained",
             "flagged payments, %",
-            [Point(100 * s, flagged=s) for s in (0.0, 0.001, 0.003, 0.01, 0.03)],
+            [Point(100 * s, flagged=s) for s in (0.0, 0.005, 0.01, 0.02, 0.03)],
             is_log=False,
         ),
     }

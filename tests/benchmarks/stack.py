@@ -106,9 +106,7 @@ class StackStream:
         Of its workers.
     """
 
-    def __init__(
-        self, stack: Stack, closing: ExitStack, directory: Path, number: int
-    ):
+    def __init__(self, stack: Stack, closing: ExitStack, directory: Path, number: int):
         self._stack = stack
         self._closing = closing
         self._directory = directory / f"stream-{number}"

@@ -102,7 +102,7 @@ def staged_spec() -> Spec:
 
 
 def make_workload(directory: Path, count: int, *, spec: Spec) -> Workload:
-    """Write so many payments, the labels among them, and the bundle that scores them."""
+    """Write so many payments, the labels among them, and a bundle for them."""
     directory.mkdir(exist_ok=True)
     source, path, labels_path = _payments(directory)
     events = read_dataset(path, spec).events.take(slice(0, max(count, _FITTED)))
