@@ -25,11 +25,12 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup kafka fmt lint type arrows test test-kafka coverage check
-.PHONY: observe demo faults bench quality model clean
+.PHONY: observe demo faults bench bench-curves bench-profile bench-capacity
+.PHONY: quality model clean
 
 help: ## Print this list.
 	@echo "make TARGET [ARGS=...]"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' \
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' \
 		$(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) kafka ## Install everything: .venv, and the jars of Kafka in .kafka.
@@ -86,8 +87,17 @@ faults: $(READY) kafka ## Make every fault strike, and audit what comes of it.
 observe: $(READY) kafka ## Drift, loss and silence, seen by a Prometheus on this machine.
 	@$(BIN)/python -m tests.observe $(ARGS)
 
-bench: $(READY) kafka ## Measure throughput, latency, CPU and memory.
-	@$(BIN)/python -m tests.benchmarks $(ARGS)
+bench: $(READY) kafka ## Measure throughput, latency, CPU and memory; hold them to targets.
+	@HANDBOOK="$(HANDBOOK)" $(BIN)/python -m tests.benchmarks $(ARGS)
+
+bench-curves: $(READY) kafka ## Measure and plot what the cost of an event depends on.
+	@HANDBOOK="$(HANDBOOK)" $(BIN)/python -m tests.benchmarks.curves $(ARGS)
+
+bench-profile: $(READY) kafka ## Draw where a worker's time goes; ARGS="--stages 2".
+	@HANDBOOK="$(HANDBOOK)" $(BIN)/python -m tests.benchmarks.profile $(ARGS)
+
+bench-capacity: $(READY) ## Calculate what a cluster carries and costs, after `make bench`.
+	@$(BIN)/python -m tests.benchmarks.capacity $(ARGS)
 
 # The published protocol, on the Handbook's own data; above .79 something leaks.
 quality: $(READY) ## Hold a model of both entities against the published figures.

@@ -155,8 +155,8 @@ def _print(
         f"Calculated, not measured: from {measured.events_per_second:,.0f} events/s of "
         f"one worker, {measured.gain:.2f} times as many of two, and "
         f"{measured.broker_microseconds:.1f} µs of the broker's CPU an event;\n"
-        f"{price} dollars an hour for a core, used to {load:.0%}; brokers elsewhere and "
-        "not in the price.\n"
+        f"{price} dollars an hour for a core, used to {load:.0%}; brokers elsewhere "
+        "and not in the price.\n"
     )
     print("workers  partitions   events/s at most   at that load   $/million   broker")
     for each in found:

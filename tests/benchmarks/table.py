@@ -1,9 +1,10 @@
 """Figures as the README shows them.
 
     make bench > figures.jsonl
-    python -m tests.benchmarks.table figures.jsonl
+    python -m tests.benchmarks.table < figures.jsonl
 
-writes them into the README, in place of those that are there.
+writes them into the README, in place of those that are there, with what was to be
+reached. What is no line of JSON is passed over.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.targets import TARGETS
 from tests.readme import README, replaced
 
 Line = dict[str, Any]
@@ -23,7 +25,11 @@ Line = dict[str, Any]
 _NAMES = {
     "drain_events_per_second": "drain, one worker: payments a second",
     "drain_cpu_microseconds_per_event": "CPU while draining: µs a payment",
+    "drain_broker_cpu_cores": "CPU of the broker meanwhile: cores",
     "resident_megabytes": "resident memory of that worker: MB",
+    "start_to_first_score_seconds": (
+        "from the start of that worker to its first score: s"
+    ),
     "replay_events_per_second": "replay of the log to rebuild state: payments a second",
     "replay_cpu_microseconds_per_event": "CPU while replaying: µs a payment",
     "event_to_score_milliseconds_at_._per_second_p50": (
@@ -32,8 +38,23 @@ _NAMES = {
     "event_to_score_milliseconds_at_._per_second_p99": "the same: p99, ms",
     "event_to_score_milliseconds_at_._per_second_p99_9": "the same: p99.9, ms",
     "cpu_cores_at_._per_second": "CPU at {} a second: cores",
+    "share_kept_up_with_at_._per_second": (
+        "scores that came for each payment sent at {} a second"
+    ),
+    "monitoring_percent_of_cpu": "what monitoring adds to the CPU of a payment: %",
+    "snapshots_percent_of_cpu": "what snapshots add, one every 2 s: %",
+    "monitoring_and_snapshots_percent_of_cpu": "what both add: %",
+    "one_worker_drain_events_per_second": (
+        "drain by one worker, two cores kept free: payments a second"
+    ),
+    "two_workers_drain_events_per_second": "the same by two workers",
+    "two_workers_drain_broker_cpu_cores": "CPU of the broker meanwhile: cores",
+    "two_workers_over_one": "two workers over one",
     "first_score_after_kill_seconds": (
         "from `kill -9` and restart at 2,000 a second to the first score: s"
+    ),
+    "state_of_._keys_with_._events_gigabytes": (
+        "state of {} keys with {} live events each: GB, the process included"
     ),
     "snapshot_of_._keys_with_._events_pause_milliseconds_longest": (
         "snapshot of {} keys with {} live events each: longest pause, ms"
@@ -58,11 +79,26 @@ _FOOT = (
     "out of order or different.\n"
 )
 
+#: What is only in the JSON.
+_UNSHOWN = re.compile(
+    r"sender_late_milliseconds_.*|cpu_microseconds_per_event_.*|share_kept_up_.*_1000_.*"
+    r"|one_worker_drain_(cpu|broker)_.*|two_workers_drain_cpu_.*"
+)
+
+#: One row holds all of them.
+_STEP = re.compile(r"drain_step_(\w+)_microseconds_per_event")
+
+_STAGED = "two_stage_"
+
+_BOUNDS = {"at least": "≥", "at most": "≤"}
+
 _NUMBER = re.compile(r"(?<=_)\d{2,}(?=_)")
 
 
 def named(figure: str) -> str:
     """Return a figure's name for people; raises KeyError if it has none."""
+    if figure.startswith(_STAGED):
+        return f"two stages: {named(figure.removeprefix(_STAGED))}"
     numbers = [f"{int(number):,}" for number in _NUMBER.findall(figure)]
     return _NAMES[_NUMBER.sub(".", figure)].format(*numbers)
 
@@ -71,32 +107,69 @@ def table(lines: Sequence[Line]) -> str:
     """Return the figures as a table, with where and when they were taken."""
     first, last = lines[0], lines[-1]
     arguments = first["arguments"]
+    most = max(line["foreign_cores"] for line in lines)
     command = f'make bench ARGS="{arguments}"' if arguments else "make bench"
-    rows = [
-        f"| {named(line['figure'])} | {_short(line['median'])} | "
-        f"{_short(line['least'])} | {_short(line['greatest'])} | {len(line['runs'])} |"
-        for line in lines
-    ]
     head = (
         f"`{command}` at commit `{first['commit']}` on {first['date']}: "
         f"{first['machine']}; broker, sender and reader on the same machine, the "
         "worker on a core of its own, 4 partitions, a model of 100 trees, "
         f"{first['data']}.\n"
-        f"The load average was {first['load']:.1f} after the first of these trials and "
-        f"{last['load']:.1f} after the last.\n"
+        f"Others used {most:.2f} of the cores at most; the load average was "
+        f"{first['load']:.1f} after the first of these trials and {last['load']:.1f} "
+        "after the last.\n"
     )
-    columns = "| figure | median | least | greatest | runs |\n|---|---|---|---|---|"
-    return "\n".join([head, columns, *rows, _FOOT])
+    columns = "| figure | median | least | greatest | runs | to be reached |"
+    return "\n".join([head, columns, "|---|---|---|---|---|---|", *_rows(lines), _FOOT])
+
+
+def _rows(lines: Sequence[Line]) -> Iterator[str]:
+    """Yield the rows; the steps of a drain stand in one, after all else of it."""
+    steps: list[Line] = []
+    for line in lines:
+        figure = line["figure"].removeprefix(_STAGED)
+        if _STEP.fullmatch(figure):
+            steps.append(line)
+            continue
+        if steps:
+            yield _row_of_steps(steps)
+            steps = []
+        if not _UNSHOWN.fullmatch(figure):
+            yield _row(line)
+    if steps:
+        yield _row_of_steps(steps)
+
+
+def _row(line: Line) -> str:
+    spread = " | ".join(_short(line[name]) for name in ("median", "least", "greatest"))
+    targets = [t for t in TARGETS if t.figure == line["figure"]]
+    bounds = [f"{_BOUNDS[t.bound]} {_short(t.value)}" for t in targets]
+    runs = len(line["runs"])
+    return f"| {named(line['figure'])} | {spread} | {runs} | {' '.join(bounds)} |"
+
+
+def _row_of_steps(lines: Sequence[Line]) -> str:
+    figures = [line["figure"] for line in lines]
+    prefix = "two stages: " if figures[0].startswith(_STAGED) else ""
+    found = [_STEP.search(figure) for figure in figures]
+    names = " / ".join(step[1] for step in found if step)
+    medians = " / ".join(f"{line['median']:.2g}" for line in lines)
+    name = f"{prefix}wall time in {names}: µs a payment"
+    return f"| {name} | {medians} | | | {len(lines[0]['runs'])} | |"
 
 
 def _short(number: float) -> str:
     return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
 
 
+def read(text: str) -> list[Line]:
+    """Return the figures in what `make bench` has printed."""
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Write the table of a file of lines into the README."""
-    text = Path(arguments[0]).read_text(encoding="utf-8")
-    new = table([json.loads(line) for line in text.splitlines()])
+    """Write the table of a file of lines, or of what comes in, into the README."""
+    given = Path(arguments[0]).read_text(encoding="utf-8") if arguments else None
+    new = table(read(sys.stdin.read() if given is None else given))
     readme = README.read_text(encoding="utf-8")
     README.write_text(replaced(readme, "numbers", new), encoding="utf-8")
 
