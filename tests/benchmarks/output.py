@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.benchmarks.cores import Foreign
 from tests.benchmarks.machine import commit, machine, today
-from tests.benchmarks.workload import ROOT
+from tests.benchmarks.workload import ROOT, source
 
 #: Where everything is written.
 BUILD = ROOT / "build" / "bench"
@@ -71,6 +71,7 @@ class Output:
                 "foreign_cores": round(foreign_cores, 2),
                 "load": round(os.getloadavg()[0], 2),
                 "arguments": self.arguments,
+                "data": source(),
                 **circumstances(),
             }
             self.lines.append(line)

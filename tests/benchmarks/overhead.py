@@ -6,8 +6,8 @@ put together without it (see `silent`). All runs drain the same topic, in turn.
 
 from __future__ import annotations
 
-import statistics
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.benchmarks.drains import Figures, drained
@@ -30,25 +30,26 @@ _VARIANTS = {
 
 
 def overhead(workload: Workload, directory: Path, *, runs: int) -> list[Figures]:
-    """Return shares of the CPU per event of a worker that has neither, in percent."""
-    found: dict[str, list[float]] = {name: [] for name in _VARIANTS}
+    """Return what each run shows: percents of the CPU of a worker that has neither."""
+    found = []
     with fresh_stack(workload, directory) as stack:
         stack.send(0, workload.count)
         for run in range(runs):
             # Forth and back, so that no variant is always the one after another.
             names = list(_VARIANTS)[:: -1 if run % 2 else 1]
-            for name in names:
-                found[name].append(_cpu_microseconds(stack, *_VARIANTS[name]))
-    cost = {name: statistics.median(costs) for name, costs in found.items()}
+            cost = {name: _cpu_microseconds(stack, *_VARIANTS[name]) for name in names}
+            found.append(_percents(cost))
+    return found
+
+
+def _percents(cost: Mapping[str, float]) -> Figures:
     bare = cost["neither"]
-    return [
-        {
-            "monitoring_percent_of_cpu": 100 * (cost["no_snapshots"] / bare - 1),
-            "snapshots_percent_of_cpu": 100 * (cost["no_monitoring"] / bare - 1),
-            "monitoring_and_snapshots_percent_of_cpu": 100 * (cost["all"] / bare - 1),
-            **{f"cpu_microseconds_per_event_{n}": us for n, us in cost.items()},
-        }
-    ]
+    return {
+        "monitoring_percent_of_cpu": 100 * (cost["no_snapshots"] / bare - 1),
+        "snapshots_percent_of_cpu": 100 * (cost["no_monitoring"] / bare - 1),
+        "monitoring_and_snapshots_percent_of_cpu": 100 * (cost["all"] / bare - 1),
+        **{f"cpu_microseconds_per_event_{n}": cost[n] for n in _VARIANTS},
+    }
 
 
 def _cpu_microseconds(stack: Stack, has_monitoring: bool, has_snapshots: bool) -> float:

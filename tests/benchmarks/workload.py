@@ -53,8 +53,6 @@ class Workload:
 
     Attributes
     ----------
-    source
-        Where the payments come from, for people.
     messages
         A line `number of the input<TAB>key<TAB>value` for each record, in time order.
         Input 0 has the payments, 1 the labels; a payment's id is the line's number.
@@ -62,7 +60,6 @@ class Workload:
         (n,) bool, for each line.
     """
 
-    source: str
     messages: Path
     models: Path
     spec: Spec
@@ -104,7 +101,7 @@ def staged_spec() -> Spec:
 def make_workload(directory: Path, count: int, *, spec: Spec) -> Workload:
     """Write so many payments, the labels among them, and a bundle for them."""
     directory.mkdir(exist_ok=True)
-    source, path, labels_path = _payments(directory)
+    path, labels_path = _payments(directory)
     events = read_dataset(path, spec).events.take(slice(0, max(count, _FITTED)))
     history = None
     if spec.uses_labels:
@@ -118,17 +115,24 @@ def make_workload(directory: Path, count: int, *, spec: Spec) -> Workload:
     fitted = slice(0, _FITTED)
     known = None if history is None else history.take(fitted)
     write_bundle(spec, events.take(fitted), models, history=known)
-    return Workload(source, messages, models, spec, is_payment)
+    return Workload(messages, models, spec, is_payment)
 
 
-def _payments(directory: Path) -> tuple[str, Path, Path]:
-    """Return what the payments are called, and the files of payments and labels."""
-    given = Path(os.environ.get("HANDBOOK", _HANDBOOK))
-    if given.exists():
-        return given.name, given, given
+def source() -> str:
+    """Return where the payments come from, for people."""
+    return _given().name if _given().exists() else "simulated payments"
+
+
+def _given() -> Path:
+    return Path(os.environ.get("HANDBOOK", _HANDBOOK))
+
+
+def _payments(directory: Path) -> tuple[Path, Path]:
+    """Return the files of payments and labels."""
+    if _given().exists():
+        return _given(), _given()
     write_simulation(simulate(SimulationPlan()), directory, file_format="parquet")
-    payments, labels = directory / "transactions.parquet", directory / "labels.parquet"
-    return "simulated payments", payments, labels
+    return directory / "transactions.parquet", directory / "labels.parquet"
 
 
 def _write_messages(

@@ -175,6 +175,8 @@ def test_who_falls_behind_has_not_kept_up() -> None:
 def test_the_steps_are_read_from_what_the_worker_tells() -> None:
     store = MetricStore([names.BATCH_STAGE_DURATION, names.EVENTS_SCORED])
     store.create(names.BATCH_STAGE_DURATION, "decode")
+    for decision in ("passed", "flagged"):
+        store.create(names.EVENTS_SCORED, "v", decision)
     before = steps_of(_exposed(store))
     for seconds in (0.25, 0.5):
         store.observe(names.BATCH_STAGE_DURATION, seconds, "decode")
