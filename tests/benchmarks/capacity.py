@@ -156,7 +156,7 @@ def _print(
         f"one worker, {measured.gain:.2f} times as many of two, and "
         f"{measured.broker_microseconds:.1f} µs of the broker's CPU an event;\n"
         f"{price} dollars an hour for a core, used to {load:.0%}; brokers elsewhere "
-        "and not in the price.\n"
+        "and not in the price; a doubling of workers gains a doubling at most.\n"
     )
     print("workers  partitions   events/s at most   at that load   $/million   broker")
     for each in found:

@@ -51,7 +51,7 @@ def main() -> int:
         _profile(workload, directory / "profile", stacks)
     where = circumstances()
     title = (
-        f"A worker that drains a topic, {arguments.stages} stage(s); "
+        f"A worker that drains a topic, stages: {arguments.stages}; "
         f"commit {where['commit']}, {where['date']}, {where['machine']}"
     )
     image = stacks.with_suffix(".svg")

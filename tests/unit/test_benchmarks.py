@@ -13,15 +13,17 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from tests.benchmarks import plots
 from tests.benchmarks.capacity import Measured, capacity
+from tests.benchmarks.curve_program import Payments
 from tests.benchmarks.curves import ratios
 from tests.benchmarks.flame import flame_graph, main_thread
-from tests.benchmarks.points import CURVES
+from tests.benchmarks.points import CURVES, Point
 from tests.benchmarks.silent import SilentReport, silence
 from tests.benchmarks.steps import steps_of
 from tests.benchmarks.table import named, read, table
 from tests.benchmarks.targets import TARGETS, Target, far_off, judge
 from tests.benchmarks.trials import _kept_up
 from worker.commands import run
+from worker.features import FeatureTransform
 from worker.loop import Report
 from worker.metrics import MetricStore
 from worker.metrics import catalogue as names
@@ -221,6 +223,21 @@ def test_the_points_of_a_curve_have_specs(curve: str) -> None:
         spec = point.spec()
 
         assert len(spec.feature_names) == 4 + 2 * point.windows + point.columns
+
+
+@pytest.mark.parametrize(("keys", "per_key"), [(50, 10), (1, 300)])
+def test_the_keys_of_a_curve_have_as_many_live_events_as_it_says(
+    keys: int, per_key: int
+) -> None:
+    transform = FeatureTransform(Point(0, keys=keys, per_key=per_key).spec())
+    payments = Payments(keys, per_key)
+    state = transform.new_state()
+    transform.transform(payments.take(keys * (per_key + 1)), state)
+
+    X = transform.transform(payments.take(keys * per_key), state).X
+
+    column = transform.spec.feature_names.index("customer_transaction_count_1800s")
+    assert X[:, column].mean() == pytest.approx(per_key, rel=0.1)
 
 
 def test_every_kind_of_curve_becomes_an_image(
