@@ -72,6 +72,9 @@ class Curve:
     is_log: bool = True
 
 
+#: The last is the most that a worker takes at once.
+_BATCHES = (1, 4, 16, 64, 256, 1024, 4096, 16_384)
+
 _LIVE = (10, 100, 1000, 10_000)
 
 #: Live events in all, where they are shared by fewer and fewer keys.
@@ -83,7 +86,7 @@ CURVES: Mapping[str, Curve] = MappingProxyType(
         "batch": Curve(
             "Cost against the size of a batch",
             "records in a batch",
-            [Point(size, batch=size) for size in (1, 4, 16, 64, 256, 1024, 4096)],
+            [Point(size, batch=size) for size in _BATCHES],
         ),
         "keys": Curve(
             "Cost against the number of keys, 20 live events each",

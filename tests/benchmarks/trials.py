@@ -49,7 +49,7 @@ def latency(
         reader.read(workload.payments(0, _WARM_UP))
         start = time.time() + 2.0 + (last - _WARM_UP) / _READ_PER_SECOND
         with stack.sending(_WARM_UP, last, rate=rate, start=start):
-            reader.read_until(start)
+            time.sleep(max(0.0, start - time.time()))
             before = cpu_seconds(process.pid)
             arrivals = reader.read(workload.payments(_WARM_UP, last))
         cpu = cpu_seconds(process.pid) - before
