@@ -62,9 +62,9 @@ class Payments:
 
     def take(self, count: int) -> EventBatch:
         """Return the next ones."""
-        while len(self._order) < count:
-            rounds = self._random.permutation(self._keys)
-            self._order = np.concatenate((self._order, rounds))
+        rounds = max(0, -(-(count - len(self._order)) // self._keys))
+        new = (self._random.permutation(self._keys) for _ in range(rounds))
+        self._order = np.concatenate((self._order, *new))
         keys, self._order = self._order[:count], self._order[count:]
         numbers = np.arange(self._made, self._made + count)
         self._made += count

@@ -102,10 +102,10 @@ def await_quiet(longest_seconds: float) -> bool:
     while True:
         foreign = Foreign.now()
         time.sleep(_LOOK_SECONDS)
-        cores = foreign.cores()
+        cores, load = foreign.cores(), os.getloadavg()[0]
         if cores <= QUIET_CORES:
+            say(f"quiet: others use {cores:.2f} cores, load average {load:.1f}")
             return True
-        load = os.getloadavg()[0]
         if time.monotonic() > deadline:
             say(
                 f"this machine is busy (others use {cores:.2f} cores, load average "

@@ -35,7 +35,9 @@ class Target:
     def line(self, found: float) -> str:
         """Return what a person is told of it."""
         miss = self.miss(found)
-        verdict = "met" if not miss else f"missed by {100 * miss:.0f} %"
+        percent = 100 * miss
+        digits = 0 if percent >= 1 else 2
+        verdict = "met" if not miss else f"missed by {percent:.{digits}f} %"
         bound = f"{self.bound} {_short(self.value)}"
         return f"{self.text:<64} {_short(found):>9}   {bound:<17} {verdict}"
 
