@@ -185,7 +185,8 @@ def _costs(curve: Found) -> dict[tuple[str, float], float]:
 def _end(found: Mapping[str, Found], *, is_quiet: bool, is_quick: bool) -> int:
     # A quick run has fewer keys than its points say.
     where, made = circumstances(), {} if is_quick else ratios(found)
-    content = {**where, "curves": found, "targets": judgements(made)}
+    content = {**where, "is_quiet": is_quiet, "is_quick": is_quick}
+    content |= {"curves": found, "targets": judgements(made)}
     say(f"written to {write_json('curves.json', content)}")
     for path in plot_all(content):
         say(f"written to {path}")

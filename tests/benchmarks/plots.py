@@ -50,6 +50,8 @@ def plot_all(content: Found) -> Iterator[Path]:
     """Draw every curve; yield where it is."""
     BUILD.mkdir(parents=True, exist_ok=True)
     foot = f"{content['machine']}; commit {content['commit']}, {content['date']}"
+    if content["is_quick"]:
+        foot = f"A QUICK RUN, with fewer keys and repetitions than it says; {foot}"
     for name, curve in content["curves"].items():
         with mpl.rc_context(_STYLE):
             figure = _on_kafka(curve) if "is_log" not in curve else _apart(curve)
