@@ -15,6 +15,7 @@ stream.
     fast            the same, 50,000 a second
     staged-drain    as drain, with two stages: customer, terminal and labels
     staged-latency  as latency, with two stages
+    shipped-drain   as staged-drain, with the spec that is shipped
     overhead        a drain with monitoring and snapshots, and without
     workers         a drain by two workers on two cores, and by one
     crash           kill -9 at random moments, and the time to the next score
@@ -49,7 +50,13 @@ from tests.benchmarks.overhead import overhead
 from tests.benchmarks.states import memory, snapshot
 from tests.benchmarks.targets import judge, judgements
 from tests.benchmarks.trials import crash, latency
-from tests.benchmarks.workload import Workload, bench_spec, make_workload, staged_spec
+from tests.benchmarks.workload import (
+    Workload,
+    bench_spec,
+    make_workload,
+    shipped_spec,
+    staged_spec,
+)
 
 Trial = Callable[[Path], list[Figures]]
 
@@ -57,7 +64,7 @@ Trial = Callable[[Path], list[Figures]]
 _ONCE = {"overhead", "workers", "crash", "snapshot", "memory"}
 
 _KINDS = (
-    *("drain", "latency", "fast", "staged-drain", "staged-latency"),
+    *("drain", "latency", "fast", "staged-drain", "staged-latency", "shipped-drain"),
     *("overhead", "workers", "crash", "snapshot", "memory"),
 )
 
@@ -110,6 +117,13 @@ def _trials(directory: Path, arguments: argparse.Namespace) -> dict[str, Trial]:
         say("preparing payments, labels and a model of two stages")
         return make_workload(directory / "two", arguments.events, spec=staged_spec())
 
+    @lru_cache
+    def shipped() -> Workload:
+        say("preparing payments, labels and a model of the spec that is shipped")
+        return make_workload(
+            directory / "shipped", arguments.events, spec=shipped_spec()
+        )
+
     def with_one(trial: Callable[..., list[Figures]], **options: object) -> Trial:
         return lambda place: trial(one().cut(arguments.events), place, **options)
 
@@ -124,6 +138,7 @@ def _trials(directory: Path, arguments: argparse.Namespace) -> dict[str, Trial]:
         "fast": lambda place: latency(one(), place, rate=_FAST_RATE, seconds=seconds),
         "staged-drain": with_two(drain),
         "staged-latency": with_two(latency, rate=rate, seconds=seconds),
+        "shipped-drain": lambda place: drain(shipped(), place),
         "overhead": with_one(overhead, runs=runs),
         "workers": with_one(scale, runs=runs),
         "crash": with_one(crash, crashes=arguments.crashes),

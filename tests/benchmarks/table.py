@@ -88,7 +88,11 @@ _UNSHOWN = re.compile(
 #: One row holds all of them.
 _STEP = re.compile(r"drain_step_(\w+)_microseconds_per_event")
 
-_STAGED = "two_stage_"
+#: What is said of figures that begin with this.
+_PREFIXES = {
+    "two_stage_": "two stages: ",
+    "shipped_spec_": "two stages, the shipped spec: ",
+}
 
 _BOUNDS = {"at least": "≥", "at most": "≤"}
 
@@ -97,10 +101,19 @@ _NUMBER = re.compile(r"(?<=_)\d{2,}(?=_)")
 
 def named(figure: str) -> str:
     """Return a figure's name for people; raises KeyError if it has none."""
-    if figure.startswith(_STAGED):
-        return f"two stages: {named(figure.removeprefix(_STAGED))}"
+    words, rest = _parted(figure)
+    if words:
+        return words + named(rest)
     numbers = [f"{int(number):,}" for number in _NUMBER.findall(figure)]
     return _NAMES[_NUMBER.sub(".", figure)].format(*numbers)
+
+
+def _parted(figure: str) -> tuple[str, str]:
+    """Return what is said of a figure's beginning, and the rest."""
+    for prefix, words in _PREFIXES.items():
+        if figure.startswith(prefix):
+            return words, figure.removeprefix(prefix)
+    return "", figure
 
 
 def table(lines: Sequence[Line]) -> str:
@@ -126,7 +139,7 @@ def _rows(lines: Sequence[Line]) -> Iterator[str]:
     """Yield the rows; the steps of a drain stand in one, after all else of it."""
     steps: list[Line] = []
     for line in lines:
-        figure = line["figure"].removeprefix(_STAGED)
+        _, figure = _parted(line["figure"])
         if _STEP.fullmatch(figure):
             steps.append(line)
             continue
@@ -149,7 +162,7 @@ def _row(line: Line) -> str:
 
 def _row_of_steps(lines: Sequence[Line]) -> str:
     figures = [line["figure"] for line in lines]
-    prefix = "two stages: " if figures[0].startswith(_STAGED) else ""
+    prefix, _ = _parted(figures[0])
     found = [_STEP.search(figure) for figure in figures]
     names = " / ".join(step[1] for step in found if step)
     medians = " / ".join(f"{line['median']:.2g}" for line in lines)

@@ -34,7 +34,11 @@ from worker.records import EventBatch
 ROOT = Path(__file__).resolve().parents[2]
 _HANDBOOK = ROOT.parent / "shared" / "data" / "handbook_transactions.parquet"
 _SPEC = Path(__file__).with_name("bench.toml")
-_STAGED_SPEC = ROOT / "training" / "specs" / "handbook.toml"
+_STAGED_SPEC = Path(__file__).with_name("stages.toml")
+_SHIPPED_SPEC = ROOT / "training" / "specs" / "handbook.toml"
+
+#: What the names of figures begin with, by the names of specs.
+_PREFIXES = {"bench": "", "bench-stages": "two_stage_", "handbook": "shipped_spec_"}
 
 #: Payments from which the model is fitted.
 _FITTED = 100_000
@@ -73,7 +77,7 @@ class Workload:
     @property
     def prefix(self) -> str:
         """What the names of its figures begin with."""
-        return "two_stage_" if len(self.spec.entities) > 1 else ""
+        return _PREFIXES[self.spec.name]
 
     def cut(self, count: int) -> Workload:
         """Return a workload of the first records only."""
@@ -94,8 +98,13 @@ def bench_spec() -> Spec:
 
 
 def staged_spec() -> Spec:
-    """Return the spec that is shipped: customer and terminal, with labels."""
+    """Return one of as many features and windows: customer, terminal and labels."""
     return Spec.from_toml(_STAGED_SPEC.read_text(encoding="utf-8"))
+
+
+def shipped_spec() -> Spec:
+    """Return the spec that is shipped: of two stages, and three times as wide."""
+    return Spec.from_toml(_SHIPPED_SPEC.read_text(encoding="utf-8"))
 
 
 def make_workload(directory: Path, count: int, *, spec: Spec) -> Workload:
