@@ -109,19 +109,27 @@ class Window:
         return milliseconds(self.name) // 1_000
 
 
-def drift_groups(clock: Clock) -> tuple[Group, ...]:
-    """Return the recording rules."""
-    step = Window(STEP)
+def drift_groups(clock: Clock, step_name: str = STEP) -> tuple[Group, ...]:
+    """Return the recording rules.
+
+    Parameters
+    ----------
+    step_name
+        What the long windows add up; longer ones cost less and tell the same later.
+    """
+    step = Window(step_name)
     short = Window(SHORT_WINDOW)
     steps = [
-        Recording(step.counts, _increase(clock(STEP))),
+        Recording(step.counts, _increase(clock(step.name))),
         Recording(step.total, _total(step)),
     ]
+    # Steps are added up because reading every scrape of a week would take long. Half a
+    # step less holds the same number of them whether or not its ends belong to it.
     for window in map(Window, LONG_WINDOWS):
-        length = _whole_steps(window, clock)
+        length = clock(f"{window.seconds - step.seconds // 2}s")
         steps += _comparison(window, f"sum_over_time({step.counts}[{length}])")
         # Half of a day is no day: its hours are not those of a whole one.
-        count = FULL_SHARE * window.seconds / Window(STEP).seconds
+        count = FULL_SHARE * window.seconds / step.seconds
         steps.append(
             Recording(
                 window.judged,
@@ -147,7 +155,7 @@ def drift_groups(clock: Clock) -> tuple[Group, ...]:
                 Recording(short.judged, _judged(short)),
             ),
         ),
-        Group("fraud-drift-long", STEP, tuple(steps)),
+        Group("fraud-drift-long", step.name, tuple(steps)),
     )
 
 
@@ -200,15 +208,6 @@ def _increase(window: str) -> str:
 
 def _total(window: Window) -> str:
     return f"sum by (model_version, feature) ({window.counts})"
-
-
-def _whole_steps(window: Window, clock: Clock) -> str:
-    """Return half a step less than the window.
-
-    It holds the same number of samples whether or not its ends belong to it. Steps are
-    added up because reading every scrape of a week would take long.
-    """
-    return clock(f"{window.seconds - Window(STEP).seconds // 2}s")
 
 
 def _judged(window: Window) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from deploy.files import alerts_text, recording_text
+from deploy.rules import Group, rules_text
 
 #: Labels by which a firing alert is told from another.
 TOLD_BY = (
@@ -45,11 +46,26 @@ class Scenario:
     ----------
     step
         Between two values of a series, and between two evaluations.
+    every
+        Between two evaluations, where it is another time.
+    groups
+        Groups of rules in the order of their evaluation; all that ship, in any order,
+        unless given. Where evaluations are more than five minutes apart, what one
+        group has recorded is old for another that comes before it.
     """
 
-    def __init__(self, directory: Path, step: str = "1m"):
+    def __init__(
+        self,
+        directory: Path,
+        step: str = "1m",
+        *,
+        every: str | None = None,
+        groups: Sequence[Group] = (),
+    ):
         self._directory = directory
         self._step = step
+        self._every = every or step
+        self._groups = groups
         self._series: list[dict[str, str]] = []
         self._tests: list[dict[str, Any]] = []
 
@@ -73,17 +89,37 @@ class Scenario:
             [{"labels": _named("", alert), "value": 1} for alert in alerts],
         )
 
+    def expect_ever(self, until: str, states: str, alerts: Sequence[Labels]) -> None:
+        """Expect these alerts at any time until then, and no other.
+
+        Parameters
+        ----------
+        states
+            Of the alerts, as a pattern: pending, firing or both.
+        alerts
+            By their name and feature.
+        """
+        self._expect(
+            until,
+            "group by (alertname, feature) "
+            f"(count_over_time(ALERTS{{alertstate=~'{states}'}}[{until}]))",
+            [{"labels": _named("", alert), "value": 1} for alert in alerts],
+        )
+
     def _expect(self, at: str, expr: str, samples: list[dict[str, Any]]) -> None:
         self._tests.append({"expr": expr, "eval_time": at, "exp_samples": samples})
 
     def check(self) -> None:
         """Let promtool compare."""
         rules = {"recording.yml": recording_text(), "alerts.yml": alerts_text()}
+        if self._groups:
+            rules = {"rules.yml": rules_text(self._groups)}
         for name, text in rules.items():
             (self._directory / name).write_text(text)
         document = {
             "rule_files": list(rules),
-            "evaluation_interval": self._step,
+            "evaluation_interval": self._every,
+            "group_eval_order": [group.name for group in self._groups],
             "tests": [
                 {
                     "interval": self._step,

@@ -19,6 +19,7 @@ from deploy.files import alerts, alerts_text, generated, recording_text
 from deploy.rules import Recording, faster, milliseconds, real_time
 from tests.conftest import ROOT
 from tests.promtool import Labels, Scenario, metrics_in, promtool
+from tests.reference_series import add_reference
 from worker.drift import SCORE, Baseline, critical_factor, null_mean, psi
 from worker.metrics import CATALOGUE, REFERENCE_CATALOGUE
 
@@ -62,23 +63,10 @@ def add_feature(
     model = {"model_version": "m", "feature": feature}
     for number in range(workers):
         own = {"job": "fraud-worker", "instance": "abc"[number], **model}
-        for slot, count, ratio in zip(
-            baseline.slots, live, baseline.ratios, strict=True
-        ):
-            of_bin = {**own, "bin": slot}
-            scenario.series("fraud_feature_values_total", f"0+{count}x400", **of_bin)
-            values = f"{float(ratio)!r}x400"
-            scenario.series("fraud_feature_reference_ratio", values, **of_bin)
-        rows = f"{baseline.rows}x400"
-        scenario.series("fraud_feature_reference_rows", rows, **own)
-        least = baseline.min_window_seconds or "Inf"
-        name = "fraud_feature_reference_min_window_seconds"
-        scenario.series(name, f"{least}x400", **own)
-        for window, effect in zip(
-            ("1h", "6h", "1d", "7d"), baseline.design_effects, strict=True
-        ):
-            name = "fraud_feature_reference_design_effect"
-            scenario.series(name, f"{effect}x400", **own, window=window)
+        add_reference(scenario, baseline, own, 400)
+        for slot, count in zip(baseline.slots, live, strict=True):
+            values = f"0+{count}x400"
+            scenario.series("fraud_feature_values_total", values, **own, bin=slot)
 
 
 # The files
