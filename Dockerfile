@@ -3,7 +3,10 @@
 #   docker build -t fraud-worker .
 #   docker run --rm fraud-worker check --offline
 
-FROM python:3.13-slim AS build
+# Pin it by its digest where an image must be the same for ever.
+ARG BASE=python:3.13-slim-trixie
+
+FROM ${BASE} AS build
 
 WORKDIR /src
 RUN python -m venv /opt/fraud-worker
@@ -28,7 +31,7 @@ RUN NUMBA_CACHE_DIR=/opt/fraud-worker/kernels FRAUD_MODELS_DIR=/models \
     fraud-worker check --offline
 
 
-FROM python:3.13-slim
+FROM ${BASE}
 
 RUN pip uninstall --yes --root-user-action=ignore pip \
  && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin fraud \

@@ -117,26 +117,7 @@ def drift_groups(clock: Clock, step_name: str = STEP) -> tuple[Group, ...]:
     step_name
         What the long windows add up; longer ones cost less and tell the same later.
     """
-    step = Window(step_name)
-    short = Window(SHORT_WINDOW)
-    steps = [
-        Recording(step.counts, _increase(clock(step.name))),
-        Recording(step.total, _total(step)),
-    ]
-    # Steps are added up because reading every scrape of a week would take long. Half a
-    # step less holds the same number of them whether or not its ends belong to it.
-    for window in map(Window, LONG_WINDOWS):
-        length = clock(f"{window.seconds - step.seconds // 2}s")
-        steps += _comparison(window, f"sum_over_time({step.counts}[{length}])")
-        # Half of a day is no day: its hours are not those of a whole one.
-        count = FULL_SHARE * window.seconds / step.seconds
-        steps.append(
-            Recording(
-                window.judged,
-                f"{_judged(window)}\n"
-                f"and count_over_time({step.total}[{length}]) > {count:g}",
-            )
-        )
+    short, step = Window(SHORT_WINDOW), Window(step_name)
     return (
         Group(
             "fraud-reference",
@@ -155,8 +136,28 @@ def drift_groups(clock: Clock, step_name: str = STEP) -> tuple[Group, ...]:
                 Recording(short.judged, _judged(short)),
             ),
         ),
-        Group("fraud-drift-long", step.name, tuple(steps)),
+        Group("fraud-drift-long", step.name, tuple(_long_windows(clock, step))),
     )
+
+
+def _long_windows(clock: Clock, step: Window) -> Iterator[Recording]:
+    """Yield the rules of the windows that add up steps.
+
+    Reading every scrape of a week would take long. Half a step less than the window
+    holds the same number of steps whether or not its ends belong to it.
+    """
+    yield Recording(step.counts, _increase(clock(step.name)))
+    yield Recording(step.total, _total(step))
+    for window in map(Window, LONG_WINDOWS):
+        length = clock(f"{window.seconds - step.seconds // 2}s")
+        yield from _comparison(window, f"sum_over_time({step.counts}[{length}])")
+        # Half of a day is no day: its hours are not those of a whole one.
+        count = FULL_SHARE * window.seconds / step.seconds
+        yield Recording(
+            window.judged,
+            f"{_judged(window)}\n"
+            f"and count_over_time({step.total}[{length}]) > {count:g}",
+        )
 
 
 def drift_alerts() -> Iterator[Alert]:

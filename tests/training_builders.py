@@ -17,7 +17,7 @@ import pyarrow.parquet
 from training.dataset import read_dataset
 from training.labels import label_history, read_labels
 from training.simulate import Simulation, SimulationPlan, simulate
-from training.simulation_files import label_table, transaction_table
+from training.simulation_files import label_columns, table_of, transaction_columns
 from training.split import DAY_MS, LabelledHistory
 from worker.features import Spec
 from worker.records import EventBatch
@@ -150,8 +150,11 @@ def write_small_simulation(directory: Path) -> tuple[Path, Path]:
     """Write its transactions and labels as Parquet."""
     transactions = directory / "transactions.parquet"
     labels = directory / "labels.parquet"
-    pyarrow.parquet.write_table(transaction_table(small_simulation()), transactions)
-    pyarrow.parquet.write_table(label_table(small_simulation()), labels)
+    for path, columns in (
+        (transactions, transaction_columns(small_simulation())),
+        (labels, label_columns(small_simulation())),
+    ):
+        pyarrow.parquet.write_table(table_of(columns), path)
     return transactions, labels
 
 

@@ -96,10 +96,7 @@ def simulate(plan: SimulationPlan) -> Simulation:
     >>> int(small.customer.max()) < 50, bool((small.amount_cents >= 0).all())
     (True, True)
     """
-    people, places, spending, terminal_fraud, customer_fraud = (
-        np.random.default_rng(stream)
-        for stream in np.random.SeedSequence(plan.seed).spawn(5)
-    )
+    people, places, spending, terminal_fraud, customer_fraud = _chances(plan)
     customer_positions = people.uniform(0, SIDE, (plan.customers, 2))
     terminal_positions = places.uniform(0, SIDE, (plan.terminals, 2))
     reachable = _Reachable(customer_positions, terminal_positions, plan.reach)
@@ -109,6 +106,14 @@ def simulate(plan: SimulationPlan) -> Simulation:
     _compromise_terminals(payments, plan, terminal_fraud)
     _compromise_customers(payments, plan, customer_fraud)
     return _finished(payments, plan)
+
+
+def _chances(plan: SimulationPlan) -> list[np.random.Generator]:
+    """Who lives where is decided by the seed, what they do by the stretch too."""
+    seeds = np.random.SeedSequence(plan.seed).spawn(5)
+    if plan.stretch:
+        seeds[2:] = np.random.SeedSequence((plan.seed, plan.stretch)).spawn(3)
+    return [np.random.default_rng(seed) for seed in seeds]
 
 
 class _Reachable:

@@ -23,7 +23,7 @@ _MAX_PAYMENTS = 100_000_000
 #: Names of numbers, and the range that each must lie in.
 _LIMITS: tuple[tuple[tuple[str, ...], float, float], ...] = (
     (("customers", "terminals", "days"), 1, 10_000_000),
-    (("seed",), 0, 2**32),
+    (("seed", "stretch"), 0, 2**32),
     (("radius",), 0, 2 * SIDE),
     (("fraud_amount", "fraud_factor"), 0, 1_000_000),
     (("fraud_terminal_rate", "fraud_customer_rate"), 0, 1),
@@ -38,6 +38,9 @@ class SimulationPlan:
 
     Attributes
     ----------
+    stretch
+        Of the time of the same people: the seed decides who they are, the stretch what
+        they do. Compromises begin anew in each.
     radius
         How far a customer goes to pay, on a square of 100; by default so that about
         78 terminals are in reach (5 at 10,000 terminals).
@@ -63,6 +66,7 @@ class SimulationPlan:
     days: int = 183
     start: dt.date = dt.date(2018, 4, 1)
     seed: int = 0
+    stretch: int = 0
     radius: float | None = None
     fraud_amount: float = 220.0
     fraud_terminal_rate: float = 0.0002

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import subprocess
+import sys
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +15,9 @@ import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from tests.conftest import ROOT
 from tests.small_models import ONE_ENTITY
 from training.json_lines import decode_lines
 from training.simulate import (
@@ -56,6 +61,36 @@ def test_the_same_plan_gives_the_same_bytes(
             for name in ("one", "two")
         )
         assert one == two
+
+
+def test_json_lines_are_written_where_there_is_no_pyarrow(tmp_path: Path) -> None:
+    """A worker's image has none, and simulates what flows through a test stack."""
+    program = (
+        "import sys; sys.modules['pyarrow'] = None\n"
+        "from training.cli import main; sys.exit(main())"
+    )
+    arguments = f"simulate --format jsonl --out {tmp_path} --customers 9 --days 9"
+
+    argv = [sys.executable, "-c", program, *arguments.split()]
+    done = subprocess.run(argv, cwd=ROOT, check=False, capture_output=True)
+
+    assert done.returncode == 0, done.stderr
+    first, *_ = (tmp_path / "transactions.jsonl").read_text().splitlines()
+    assert set(json.loads(first)) >= {"transaction_id", "event_time", "amount"}
+
+
+def test_another_stretch_gives_other_payments_of_the_same_customers() -> None:
+    one, two = simulate(tiny(days=200)), simulate(tiny(days=200, stretch=1))
+
+    assert one.amount_cents.tolist() != two.amount_cents.tolist()
+    other = simulate(tiny(days=200, seed=1))
+    same, strange = (np.corrcoef(_means(one), _means(each)) for each in (two, other))
+    assert same[0, 1] > 0.9
+    assert strange[0, 1] < 0.6
+
+
+def _means(found: Simulation) -> NDArray[np.float64]:
+    return np.bincount(found.customer, found.amount_cents) / np.bincount(found.customer)
 
 
 def test_another_seed_gives_other_payments() -> None:

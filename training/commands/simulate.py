@@ -37,6 +37,7 @@ _BOTH: _Flags = (
     ("--label-delay", duration_ms, "label_delay_ms", "until a fraud is confirmed"),
 )
 _TERMINALS: _Flags = (
+    ("--stretch", int, "stretch", "other payments of the same customers"),
     ("--customers", int, "customers", "number of customers"),
     ("--terminals", int, "terminals", "number of terminals"),
     ("--radius", float, "radius", "how far customers go, on a square of 100"),
