@@ -28,14 +28,14 @@ from demo.traffic import HISTORY_DAYS
 #: The first simulated day.
 ORIGIN = dt.date(2000, 1, 1)
 
-#: Simulated at a time: few enough for files of some 50 MB.
+#: Simulated at a time: few enough for files of some 25 MB.
 STRETCH_DAYS = 90
 
 #: Terminals of a customer: as many in each one's reach as at the model's training.
 _TERMINALS_EACH = 2
 
 #: History is sent as fast as this, payments a second, so that none waits a second.
-_HISTORY_RATE = 2_000.0
+_HISTORY_RATE = 5_000.0
 
 #: What was reached is written down after so many payments.
 PAYMENTS_AT_ONCE = 50
@@ -186,6 +186,7 @@ class Endless:
         if self._is_stopped:
             player.stop()
         player.play(traffic, rate=rate, seconds=0)
+        self._player = None
         self._note(self.reached)
         print(f"{self.reached}: sent {player.sent:,}, lost {player.lost:,}", flush=True)
         return player.lost
@@ -235,7 +236,7 @@ def parser() -> argparse.ArgumentParser:
     add = found.add_argument
     add("--bootstrap-servers", required=True, metavar="SERVERS")
     add("--rate", type=float, default=10, help="payments a second (default: 10)")
-    add("--customers", type=int, default=2_000, metavar="N", help="default: 2000")
+    add("--customers", type=int, default=1_000, metavar="N", help="default: 1000")
     add("--broken", type=float, default=0, metavar="SHARE", help="records to spoil")
     add("--directory", type=Path, required=True, help="what was reached, and scratch")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from copy import deepcopy
@@ -12,12 +13,14 @@ import pytest
 import yaml
 
 from demo import endless
-from demo.endless import REACHED
+from demo.endless import ORIGIN, REACHED
+from demo.traffic import HISTORY_DAYS
 from deploy.alerts import BUDGET
 from tests.conftest import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+PAYMENTS = SERVICES["payments"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 SCHEMA = json.loads((ROOT / "tests" / "vendored" / "compose-spec.json").read_text())
@@ -56,12 +59,13 @@ def test_the_schema_sees_what_is_wrong(place: tuple[str, ...], value: object) ->
     assert problems(document)
 
 
-def waits_for(service: str) -> dict[str, str]:
+def waits_for(service: str, *, even_if_optional: bool = True) -> dict[str, str]:
     """What a service waits for, and until when."""
-    waits = SERVICES[service].get("depends_on", {})
-    if isinstance(waits, list):
-        return dict.fromkeys(waits, "service_started")
-    return {name: each["condition"] for name, each in waits.items()}
+    return {
+        name: each["condition"]
+        for name, each in SERVICES[service].get("depends_on", {}).items()
+        if even_if_optional or each.get("required", True)
+    }
 
 
 def test_things_start_in_the_order_in_which_they_need_each_other() -> None:
@@ -71,14 +75,23 @@ def test_things_start_in_the_order_in_which_they_need_each_other() -> None:
     assert waits_for("grafana") == {"prometheus": "service_healthy"}
 
 
-def test_what_watches_does_not_wait_for_what_it_watches() -> None:
-    """Else nobody would be told that the worker does not start."""
+def test_history_is_answered_before_anything_is_watched() -> None:
+    """Windows that fill are unlike those of training, and would raise alerts."""
+    assert waits_for("prometheus")["payments"] == "service_healthy"
+    filled = ORIGIN + dt.timedelta(days=HISTORY_DAYS)
+    assert f'read() > "{filled.isoformat()}"' in PAYMENTS["healthcheck"]["test"][-1]
+
+
+def test_what_watches_starts_also_where_a_worker_does_not() -> None:
+    """Else nobody would be told of it."""
     seen, left = set[str](), ["prometheus", "grafana"]
     while left:
-        seen |= set(waits := waits_for(left.pop()))
+        waits = waits_for(left.pop(), even_if_optional=False)
+        seen |= set(waits)
         left += waits
 
     assert seen == {"alertmanager", "prometheus"}
+    assert waits_for("payments", even_if_optional=False) == {}
 
 
 def test_everything_that_stays_can_be_asked_how_it_is() -> None:
@@ -89,7 +102,6 @@ def test_everything_that_stays_can_be_asked_how_it_is() -> None:
 
 # Payments that flow by themselves
 
-PAYMENTS = SERVICES["payments"]
 OPTIONS = dict(option.split("=") for option in PAYMENTS["command"])
 
 
@@ -121,11 +133,11 @@ def test_what_was_sent_is_kept_where_the_user_may_write() -> None:
 
 def test_the_sender_is_well_while_it_notes_what_it_sent() -> None:
     *_, program = PAYMENTS["healthcheck"]["test"]
-    names = re.findall(r'stat\("(\w+)"\)', program)
-    (seconds,) = re.findall(r"< (\d+)$", program)
+    names = re.findall(r'(?:stat|open)\("(\w+)"\)', program)
+    (seconds,) = re.findall(r"< (\d+)$", program, re.MULTILINE)
 
     compile(program, "health check", "exec")
-    assert names == [REACHED]
+    assert names == [REACHED, REACHED]
     assert endless.PAYMENTS_AT_ONCE / float(OPTIONS["--rate"]) < int(seconds) / 2
 
 
