@@ -81,6 +81,15 @@ class Scenario:
             [{"labels": _named("", labels), "value": 1}],
         )
 
+    def expect_told(self, at: str, expr: str, series: Sequence[Labels]) -> None:
+        """Expect an expression to give these series, whatever their values."""
+        labels = sorted({label for each in series for label in each})
+        self._expect(
+            at,
+            f"group by ({', '.join(labels)}) ({expr})",
+            [{"labels": _named("", each), "value": 1} for each in series],
+        )
+
     def expect_firing(self, at: str, alerts: Sequence[Labels]) -> None:
         """Expect these alerts to be firing, and no other."""
         self._expect(

@@ -16,7 +16,7 @@ from deploy.files import generated
 from deploy.panels import ROWS
 from deploy.rules import Group, Recording, real_time, rules_text
 from tests.conftest import ROOT
-from tests.promtool import metrics_in, promtool
+from tests.promtool import Scenario, metrics_in, promtool
 from worker.metrics import CATALOGUE, REFERENCE_CATALOGUE
 
 PATH = ROOT / "deploy" / "grafana" / "dashboards" / "fraud-worker.json"
@@ -145,6 +145,21 @@ def test_promtool_can_read_every_query(tmp_path: Path) -> None:
 
     assert code == 0, said
     assert f"{len(rules)} rules found" in said
+
+
+def test_each_model_is_marked_when_it_begins(tmp_path: Path) -> None:
+    """Also where the only worker takes it up, and no count changes."""
+    *_, marks = DASHBOARD["annotations"]["list"]
+    scenario = Scenario(tmp_path)
+    worker = {"job": "fraud-worker", "instance": "a"}
+    scenario.series("fraud_model_info", "1x60 stale", **worker, model_version="one")
+    scenario.series("fraud_model_info", "_x60 1x60", **worker, model_version="two")
+
+    expr = marks["expr"].replace("$job", ".+")
+    for at, begun in (("3m", "one"), ("30m", None), ("63m", "two"), ("90m", None)):
+        told = [{"model_version": begun}] if begun else []
+        scenario.expect_told(at, expr, told)
+    scenario.check()
 
 
 def test_the_variables_are_those_of_the_queries() -> None:
