@@ -61,6 +61,25 @@ def test_sigterm_under_load_ends_with_0_in_time(make_stream: MakeStream) -> None
     assert_answered_once(stream, traffic)
 
 
+def test_topics_that_take_little_at_once_are_written_to_in_small_batches(
+    make_stream: MakeStream,
+) -> None:
+    """A topic refuses a whole batch above its limit, however small its records."""
+    stream = make_stream(partitions=1)
+    limit = {"max.message.bytes": "10000"}
+    small = f"{stream.group}-small"
+    stream.kafka.create_topics({small: 1}, config=limit)
+    stream.settings["FRAUD_SCORES_TOPIC"] = small
+    Traffic(stream).write(10_000)
+
+    worker = stream.start()
+    stream.await_answers(10_000)
+
+    assert "missing 0, duplicated 0, out of order 0, different 0" in stream.verify()
+    assert worker.events("commit_failed") == []
+    assert worker.end() == ExitCode.OK
+
+
 def test_two_workers_share_the_load_and_one_may_leave(make_stream: MakeStream) -> None:
     stream = make_stream(FRAUD_STATIC="false")
     traffic = Traffic(stream)

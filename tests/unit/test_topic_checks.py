@@ -155,6 +155,16 @@ def test_a_dead_letter_topic_that_takes_less_than_the_input_is_a_warning() -> No
     assert "max.message.bytes=1048588" in finding.text
 
 
+def test_an_inner_topic_must_take_the_largest_payment() -> None:
+    small = topic(INNER, {"max.message.bytes": str(2 * 64 * 1024 - 1)})
+
+    found = check_topics(STAGED, topics(STAGED) | {INNER: small}, {})
+
+    (finding,) = [each for each in found if each.level is not Level.OK]
+    assert (finding.subject, finding.code) == (INNER, ExitCode.STATE)
+    assert "max.message.bytes=1000000" in finding.text
+
+
 @pytest.mark.parametrize(
     ("name", "operation"),
     [("transactions", "READ"), ("scores", "WRITE"), ("dead-letters", "WRITE")],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from worker.bundle import VerifiedBundle
 from worker.commands.clients import client_settings, topology_of
@@ -13,13 +13,11 @@ from worker.errors import StateUnusable
 from worker.features import Spec
 from worker.kafka.admin import Cluster
 from worker.kafka.at_least_once import AtLeastOnceProducer
+from worker.kafka.config import MAX_BATCH_BYTES
 from worker.kafka.consumer import KafkaConsumer
 from worker.kafka.producer import ExactlyOnceProducer
 from worker.loop import Producer, Stop
 from worker.pipeline import Topology
-
-#: Largest record that the client produces, bytes; a topic may take less.
-MAX_MESSAGE_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +39,9 @@ def connect(settings: Settings, bundle: VerifiedBundle, stop: Stop) -> Broker:
         topology = topology_of(settings, spec)
         partition_count = _check_topics(topology, cluster)
         ensure_started(settings, spec, cluster, topology)
-        max_bytes = _max_message_bytes(settings, cluster)
+        limits = _limits(settings, topology, cluster)
         topic_ids = _topic_ids(settings, topology, cluster)
+    clients = replace(clients, batch_bytes=min(limits.values()))
     consumer = KafkaConsumer(
         clients,
         topics=topology.consumed,
@@ -57,7 +56,13 @@ def connect(settings: Settings, bundle: VerifiedBundle, stop: Stop) -> Broker:
         producer = AtLeastOnceProducer(
             clients, commit_offsets=consumer.commit, deadline=stop.deadline
         )
-    return Broker(consumer, producer, partition_count, max_bytes, topic_ids)
+    return Broker(
+        consumer,
+        producer,
+        partition_count,
+        limits[topology.dead_letters],
+        topic_ids,
+    )
 
 
 def _check_topics(topology: Topology, cluster: Cluster) -> int:
@@ -87,14 +92,16 @@ def _check_topics(topology: Topology, cluster: Cluster) -> int:
     return partition_count
 
 
-def _max_message_bytes(settings: Settings, cluster: Cluster) -> int:
-    """Return the largest dead letter that the topic takes."""
+def _limits(settings: Settings, topology: Topology, cluster: Cluster) -> dict[str, int]:
+    """Return how many bytes each topic that is written to takes at once."""
+    limits = dict.fromkeys(topology.written, MAX_BATCH_BYTES)
     if settings.guarantee == "at-least-once":
         # Brokers without transactions need not know this question either.
-        return MAX_MESSAGE_BYTES
-    topic = cluster.topics([settings.dead_letters_topic])[settings.dead_letters_topic]
-    limit = (topic.config or {}).get("max.message.bytes")
-    return min(MAX_MESSAGE_BYTES, int(limit)) if limit else MAX_MESSAGE_BYTES
+        return limits
+    for name, facts in cluster.topics(topology.written).items():
+        limit = (facts.config or {}).get("max.message.bytes")
+        limits[name] = min(limits[name], int(limit)) if limit else limits[name]
+    return limits
 
 
 def _topic_ids(

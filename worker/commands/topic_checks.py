@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from worker.codec import MAX_VALUE_BYTES
 from worker.commands.findings import Finding, fail, ok, warn
 from worker.commands.samples import Rate
 from worker.errors import ExitCode
 from worker.kafka.admin import TopicFacts
+from worker.kafka.config import MAX_BATCH_BYTES
 from worker.pipeline import Topology
 
 _DAY_MS = 86_400_000
 
-#: Largest record that the worker produces, bytes, whatever a topic takes.
-_PRODUCED_BYTES = 1_000_000
+#: What a record may take that is handed on, bytes: the largest payment, its key and
+#: features.
+_HANDED_ON_BYTES = 2 * MAX_VALUE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def check_topics(
             yield ok(name, f"{text}, {facts.replication_factor} copies of each")
         yield from findings
     yield from _check_counts(wanted, found)
-    yield from _check_size(wanted, found)
+    yield from _check_sizes(wanted, found)
 
 
 _STATE = ExitCode.STATE
@@ -170,20 +173,32 @@ def _check_counts(wanted: Wanted, found: Mapping[str, TopicFacts]) -> Iterator[F
         )
 
 
-def _check_size(wanted: Wanted, found: Mapping[str, TopicFacts]) -> Iterator[Finding]:
-    """Say how large a record may be and still become a dead letter as a whole."""
-    topology, sizes = wanted.topology, []
-    for name in (topology.transactions, topology.dead_letters):
-        config = found[name].config if name in found else None
-        if config is None or "max.message.bytes" not in config:
-            return
-        sizes.append(int(config["max.message.bytes"]))
-    taken, copied = sizes
-    if copied < min(taken, _PRODUCED_BYTES):
-        remedy = _alter(topology.dead_letters, "max.message.bytes", str(taken))
+def _check_sizes(wanted: Wanted, found: Mapping[str, TopicFacts]) -> Iterator[Finding]:
+    """Compare how large records may be on the way from one topic to the next."""
+    configs = {name: facts.config or {} for name, facts in found.items()}
+    limits = {
+        name: int(config["max.message.bytes"])
+        for name, config in configs.items()
+        if "max.message.bytes" in config
+    }
+    topology = wanted.topology
+    for name in topology.inner:
+        if name in limits and limits[name] < _HANDED_ON_BYTES:
+            remedy = _alter(name, "max.message.bytes", str(MAX_BATCH_BYTES))
+            text = (
+                f"max.message.bytes is {limits[name]}: the largest payments do not fit"
+            )
+            yield fail(
+                name, f"{text}, and none behind them is answered\n{remedy}", _STATE
+            )
+    taken, copied = topology.transactions, topology.dead_letters
+    if {taken, copied} <= limits.keys() and limits[copied] < min(
+        limits[taken], MAX_BATCH_BYTES
+    ):
+        remedy = _alter(copied, "max.message.bytes", str(limits[taken]))
         yield warn(
-            topology.dead_letters,
-            f"max.message.bytes is {copied}, that of {topology.transactions} {taken}: "
+            copied,
+            f"max.message.bytes is {limits[copied]}, that of {taken} {limits[taken]}: "
             f"a dead letter that does not fit goes without its value\n{remedy}",
         )
 

@@ -28,6 +28,9 @@ COMMIT_TIMEOUT_SECONDS = 60.0
 #: because a commit is judged by it.
 REQUEST_TIMEOUT_SECONDS = 60.0
 
+#: Largest batch, and largest record, that the client produces, bytes; by its default.
+MAX_BATCH_BYTES = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
@@ -39,6 +42,9 @@ class ClientSettings:
         Stable name of this worker's slot: its successor continues at once by it.
     is_static
         The partitions stay with the slot while its worker restarts.
+    batch_bytes
+        The largest batch of records that may be produced at once: a topic refuses a
+        whole batch above its limit, however small its records.
     extra
         Properties of the client that a person has added.
     """
@@ -47,6 +53,7 @@ class ClientSettings:
     group: str
     instance: str
     is_static: bool = True
+    batch_bytes: int = MAX_BATCH_BYTES
     extra: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -118,6 +125,7 @@ def producer_properties(settings: ClientSettings) -> dict[str, Any]:
         # A commit flushes anyway; waiting for company only delays it.
         "linger.ms": 0,
         "compression.type": "lz4",
+        "batch.size": settings.batch_bytes,
         # Several of the largest batches, so that produce() need not wait.
         "queue.buffering.max.messages": 500_000,
         **common_properties(settings),

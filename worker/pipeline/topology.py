@@ -81,6 +81,11 @@ class Topology:
         return (self.transactions, *self.followers)
 
     @property
+    def written(self) -> tuple[str, ...]:
+        """All that are written to."""
+        return (*self.inner, self.scores, self.dead_letters)
+
+    @property
     def every(self) -> tuple[str, ...]:
         """All of them; they have equal numbers of partitions."""
         return (*self.consumed, self.scores, self.dead_letters)
