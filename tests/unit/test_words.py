@@ -12,7 +12,8 @@ from tests.journeys import journeys
 from tests.transform_builders import everything
 from worker.features import Spec
 from worker.features.declarations import Feature
-from worker.scoring.words import phrase, writer
+from worker.scoring.values import writer
+from worker.scoring.words import brief_phrase, phrase
 
 CUSTOMER = Spec.from_toml((ROOT / "training" / "specs" / "customer.toml").read_text())
 
@@ -29,7 +30,7 @@ def feature(name: str, spec: Spec = CUSTOMER) -> Feature:
         (
             "amount_tail",
             640,
-            "amount, limited to 150 to 1000, rounded to multiples of 5: 640.00",
+            "amount, limited to 150 to 1000, rounded to multiples of 5: about 640.00",
         ),
         ("hour", 5.0, "hour of the day (UTC): 5"),
         ("is_weekend", 1.0, "weekend (UTC): yes"),
@@ -78,6 +79,85 @@ def test_a_feature_and_its_value_in_words(name: str, value: float, text: str) ->
     one = feature(name)
 
     assert f"{phrase(one, CUSTOMER)}: {writer(one, CUSTOMER)(value)}" == text
+
+
+HANDBOOK = Spec.from_toml((ROOT / "training" / "specs" / "handbook.toml").read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("amount", 34.0, "amount: 34.00"),
+        ("amount_tail", 720.0, "amount: about 720.00"),
+        ("amount_tail", 1000.0, "amount: 1,000.00 or more"),
+        ("amount_tail", 150.0, "amount: 150.00 or less"),
+        (
+            "amount_ratio",
+            15.75,
+            (
+                "amount divided by the mean amount of this customer in 30 days before "
+                "this one: 15.75"
+            ),
+        ),
+        (
+            "amount_ratio",
+            0.0,
+            (
+                "amount divided by the mean amount of this customer in 30 days before "
+                "this one: 0"
+            ),
+        ),
+        (
+            "customer_unusual_count_7d",
+            3.0,
+            (
+                "transactions of this customer in 7 days, where amount ratio is above "
+                "2.5: 3"
+            ),
+        ),
+        (
+            "terminal_unexplained_fraud_count_7d",
+            2.0,
+            (
+                "confirmed frauds of this terminal in 7 days until 7 days ago, where "
+                "amount ratio is below 2.5: 2"
+            ),
+        ),
+    ],
+)
+def test_a_reason_is_brief_and_says_where_a_value_was_cut(
+    name: str, value: float, text: str
+) -> None:
+    one = feature(name, HANDBOOK)
+
+    assert f"{brief_phrase(one, HANDBOOK)}: {writer(one, HANDBOOK)(value)}" == text
+
+
+def test_no_reason_of_a_shipped_spec_is_longer_than_a_line_and_a_half() -> None:
+    for path in (ROOT / "training" / "specs").glob("*.toml"):
+        spec = Spec.from_toml(path.read_text())
+        for one in spec.features:
+            assert len(brief_phrase(one, spec)) <= 125, one.name
+            assert len(brief_phrase(one, spec)) <= len(phrase(one, spec)), one.name
+
+
+def test_a_logarithm_is_written_as_it_is() -> None:
+    """Its limits are those of the field, and mean nothing to it."""
+    text = (
+        CUSTOMER.text
+        + """
+[[feature]]
+name = "amount_log"
+field = "amount"
+log = true
+clip = [0, 5]
+"""
+    )
+    spec = Spec.from_toml(text)
+
+    one = feature("amount_log", spec)
+    assert brief_phrase(one, spec) == "amount, as the logarithm of 1 + x"
+    assert writer(one, spec)(6.0) == "6"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from worker.codec import ScoreReason
 from worker.features import Spec
 from worker.scoring.explain import Contributions, Unit, explain
-from worker.scoring.words import phrase, writer
+from worker.scoring.values import writer
+from worker.scoring.words import brief_phrase
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -56,7 +57,7 @@ class Reasons:
         self._is_in_full = is_in_full
         outputs = [feature for feature in spec.features if feature.output]
         self._names = [feature.name for feature in outputs]
-        self._phrases = [phrase(feature, spec) for feature in outputs]
+        self._phrases = [brief_phrase(feature, spec) for feature in outputs]
         self._writers = [writer(feature, spec) for feature in outputs]
 
     @classmethod

@@ -1,13 +1,13 @@
-"""Features and their values in words that an analyst understands.
+"""Features in words that an analyst understands.
 
-Owns the wording, of the reasons on a score and of the card of a bundle. Says nothing
-that the spec does not say, and no payload beyond a feature's value.
+Owns the wording: brief of the reasons on a score, whole of the card of a bundle. Says
+nothing that the spec does not say.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from worker.features import Spec
@@ -24,14 +24,7 @@ from worker.features.declarations import (
     Statistic,
     WindowFeature,
 )
-
-#: Milliseconds of the units that a span is written in, largest first.
-_UNITS = (
-    ("day", 86_400_000),
-    ("hour", 3_600_000),
-    ("minute", 60_000),
-    ("second", 1000),
-)
+from worker.scoring.values import UNITS
 
 _CALENDAR = {
     CalendarPart.HOUR: "hour of the day",
@@ -41,18 +34,6 @@ _CALENDAR = {
     CalendarPart.DAY_OF_MONTH: "day of the month",
     CalendarPart.MONTH: "month",
 }
-
-_WEEKDAYS = (
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-    "Sunday",
-)
-
-_YES_OR_NO = (CalendarPart.WEEKEND, CalendarPart.NIGHT)
 
 #: By name, so that a statistic without words goes by its own.
 _STATISTICS: Mapping[str, str] = {
@@ -81,19 +62,9 @@ _JOINED: Mapping[str, str] = {
 
 _BEFORE = (Statistic.LAST, Statistic.SECONDS_SINCE_LAST)
 
-_WHOLE = (Statistic.COUNT, Statistic.DISTINCT, "fraud_count", "fraud_streak")
-
-_SECONDS = (
-    Statistic.SECONDS_SINCE_LAST,
-    "seconds_since_fraud",
-    "fraud_streak_seconds",
-)
-
-Write = Callable[[float], str]
-
 
 def phrase(feature: Feature, spec: Spec) -> str:
-    """Say in words what a feature is.
+    """Say in words what a feature is, whole.
 
     A feature that is made of others is put into words together with them. A kind that
     has no words here goes by its name.
@@ -102,10 +73,14 @@ def phrase(feature: Feature, spec: Spec) -> str:
     return in_words(feature, spec) if in_words else _plain(feature.name)
 
 
-def writer(feature: Feature, spec: Spec) -> Write:
-    """Return what writes a feature's values, "none" where one is missing."""
-    write = _writer(feature, spec)
-    return lambda value: "none" if math.isnan(value) else write(value)
+def brief_phrase(feature: Feature, spec: Spec) -> str:
+    """Say it in the words that stand before a value.
+
+    How the value was limited or rounded, the value itself shows; what a condition is
+    about goes by the name that the spec gives to it.
+    """
+    in_words = _BRIEF_PHRASES.get(type(feature), phrase)
+    return in_words(feature, spec)
 
 
 def duration(ms: int) -> str:
@@ -114,23 +89,10 @@ def duration(ms: int) -> str:
     >>> duration(604_800_000), duration(5_400_000), duration(0)
     ('7 days', '90 minutes', 'no time')
     """
-    for name, unit in _UNITS:
+    for name, unit in UNITS:
         if ms and ms % unit == 0:
             return f"{ms // unit} {name}{'s' * (ms != unit)}"
     return f"{ms} milliseconds" if ms else "no time"
-
-
-def about(seconds: float) -> str:
-    """Write a time that has passed, in the largest unit of which it is at least two.
-
-    >>> about(3.0), about(200.0), about(100_000.0)
-    ('3 seconds', '3.3 minutes', '27.8 hours')
-    """
-    for name, unit in _UNITS:
-        count = seconds * 1000 / unit
-        if count >= 2:
-            return f"{count:.1f}".removesuffix(".0") + f" {name}s"
-    return f"{seconds:g} seconds"
 
 
 def _calendar_phrase(feature: CalendarFeature, spec: Spec) -> str:
@@ -183,12 +145,37 @@ def _window_phrase(feature: WindowFeature, spec: Spec) -> str:
 def _derived_phrase(feature: DerivedFeature, spec: Spec) -> str:
     first, *rest = (_named(name, spec) for name in feature.inputs)
     if feature.operation is Operation.CONDITION:
-        assert feature.comparison is not None
-        words = feature.comparison.replace("_", " ").replace("equals", "equal to")
-        return f"{first} is {words} {feature.threshold:g}"
+        return f"{first} is {_compared(feature)}"
     word = _JOINED.get(feature.operation)
     made = f"{first} {word} the {rest[0]}" if word else first
     return ", ".join([made, *_coarseness(feature)])
+
+
+def _compared(feature: DerivedFeature) -> str:
+    assert feature.comparison is not None
+    words = feature.comparison.replace("_", " ").replace("equals", "equal to")
+    return f"{words} {feature.threshold:g}"
+
+
+def _brief_event(feature: EventFeature, _: Spec) -> str:
+    words = _plain(feature.field)
+    return f"{words}, as the logarithm of 1 + x" if feature.log else words
+
+
+def _brief_window(feature: WindowFeature, spec: Spec) -> str:
+    whole = replace(feature, where=None)
+    words = _window_phrase(whole, spec).removeprefix("number of ")
+    words = words.replace(" that ended ", " until ")
+    for condition in spec.features:
+        if condition.name == feature.where is not None:
+            words += f", where {_brief_derived(condition, spec)}"
+    return words
+
+
+def _brief_derived(feature: Any, spec: Spec) -> str:
+    if feature.operation is not Operation.CONDITION:
+        return _derived_phrase(replace(feature, clip=None, round_to=None), spec)
+    return f"{_plain(feature.inputs[0])} is {_compared(feature)}"
 
 
 def _named(name: str | None, spec: Spec) -> str:
@@ -203,62 +190,6 @@ def _plain(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _writer(feature: Feature, spec: Spec) -> Write:
-    writer_of = _WRITERS.get(type(feature))
-    return writer_of(feature, spec) if writer_of else _short
-
-
-def _event_writer(feature: EventFeature, spec: Spec) -> Write:
-    return _short if feature.log else _decimals_writer(feature.field, spec)
-
-
-def _category_writer(feature: CategoryFeature, _: Spec) -> Write:
-    names = dict(enumerate(feature.vocabulary or ()))
-    return lambda value: names.get(int(value), "unknown")
-
-
-def _distance_writer(feature: DistanceFeature, _: Spec) -> Write:
-    return f"{{:,.{feature.decimals}f}}".format
-
-
-def _derived_writer(feature: DerivedFeature, _: Spec) -> Write:
-    return _yes_or_no if feature.operation is Operation.CONDITION else _short
-
-
-def _window_writer(feature: WindowFeature, spec: Spec) -> Write:
-    if feature.statistic in _WHOLE:
-        return "{:,.0f}".format
-    if feature.statistic in _SECONDS:
-        return about
-    if feature.statistic == "last_label":
-        return _yes_or_no
-    return _decimals_writer(feature.of, spec)
-
-
-def _calendar_writer(feature: CalendarFeature, _: Spec) -> Write:
-    part = feature.part
-    if part is CalendarPart.WEEKDAY:
-        names = dict(enumerate(_WEEKDAYS))
-        return lambda value: names.get(int(value), _short(value))
-    return _yes_or_no if part in _YES_OR_NO else "{:.0f}".format
-
-
-def _decimals_writer(name: str | None, spec: Spec) -> Write:
-    """Write as many decimals as the field has; what is no field gets what it needs."""
-    for field in spec.schema.fields:
-        if field.name == name and field.type == "decimal":
-            return f"{{:,.{field.decimals}f}}".format
-    return _short
-
-
-def _yes_or_no(value: float) -> str:
-    return "yes" if value else "no"
-
-
-def _short(value: float) -> str:
-    return f"{value:,.4g}"
-
-
 _PHRASES: Mapping[type, Callable[[Any, Spec], str]] = {
     EventFeature: _event_phrase,
     CalendarFeature: _calendar_phrase,
@@ -269,11 +200,8 @@ _PHRASES: Mapping[type, Callable[[Any, Spec], str]] = {
     DerivedFeature: _derived_phrase,
 }
 
-_WRITERS: Mapping[type, Callable[[Any, Spec], Write]] = {
-    EventFeature: _event_writer,
-    CalendarFeature: _calendar_writer,
-    CategoryFeature: _category_writer,
-    DistanceFeature: _distance_writer,
-    WindowFeature: _window_writer,
-    DerivedFeature: _derived_writer,
+_BRIEF_PHRASES: Mapping[type, Callable[[Any, Spec], str]] = {
+    EventFeature: _brief_event,
+    WindowFeature: _brief_window,
+    DerivedFeature: _brief_derived,
 }
