@@ -21,7 +21,7 @@ from tests.staged import StagedStream, StagedTraffic, golden_log
 from worker.codec import Decoder
 from worker.codec.forwarding import Origins
 from worker.codec.stage_flags import pack_flags
-from worker.commands import check, redrive, replay, topics
+from worker.commands import check, inspect, redrive, replay, topics
 from worker.commands.clients import client_settings
 from worker.commands.samples import murmur2
 from worker.config import Settings
@@ -90,6 +90,45 @@ def go_on_from(stream: StagedStream, offsets: dict[TopicPartition, int]) -> None
     metadata = CommitMetadata(None, 0, 0).encode()
     commits = {place: NextOffset(offset, metadata) for place, offset in offsets.items()}
     commit_for(stream.kafka.bootstrap_servers, stream.group, commits)
+
+
+def test_inspect_shows_where_the_group_stands_in_all_that_it_reads(
+    stream: StagedStream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (inner,) = stream.topology.inner
+    place = TopicPartition(inner, 1)
+    go_on_from(stream, {place: 0})
+    capsys.readouterr()
+
+    code = run_command(inspect, settings_of(stream), "--offsets", "--json")
+
+    shown = json.loads(capsys.readouterr().out)["partitions"]
+    assert code == ExitCode.OK
+    assert [each["partition"] for each in shown] == [
+        f"{topic}/{partition}"
+        for topic in (stream.transactions, stream.labels, inner)
+        for partition in (0, 1)
+    ]
+    ends = {f"{p.topic}/{p.partition}": log.end for p, log in bounds_of(stream).items()}
+    assert {each["partition"]: each["log_end"] for each in shown} == ends
+    assert [each["committed"] for each in shown] == [*[None] * 5, 0]
+
+
+def test_inspect_without_a_bundle_says_what_it_cannot_know(
+    stream: StagedStream, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = replace(settings_of(stream), models_dir=tmp_path / "nowhere")
+    capsys.readouterr()
+
+    code = run_command(inspect, nowhere, "--offsets")
+
+    told = capsys.readouterr()
+    assert code == ExitCode.OK
+    assert [line.split()[0] for line in told.out.splitlines()] == [
+        f"{stream.transactions}/0",
+        f"{stream.transactions}/1",
+    ]
+    assert "the transactions alone, since no bundle names more" in told.err
 
 
 def test_check_looks_at_the_topics_between_stages_and_at_labels(

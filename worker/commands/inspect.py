@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,12 @@ from worker.bundle import (
     current_version,
     versions,
 )
-from worker.commands.clients import client_settings, open_bundle
+from worker.commands.clients import (
+    client_settings,
+    current_spec,
+    open_bundle,
+    topology_of,
+)
 from worker.config import Settings
 from worker.errors import BundleRejected, ExitCode, StateUnusable
 from worker.features import Spec
@@ -32,7 +38,8 @@ EPILOG = """examples:
     fraud-worker inspect 2018-07-31.1
     fraud-worker inspect --list
 
-  Where the group stands in each partition, and what its commits remember:
+  Where the group stands in each partition of all that it reads (payments, labels and
+  what goes from stage to stage), and what its commits remember:
     fraud-worker inspect --offsets --bootstrap-servers broker:9092
 
   For a program:
@@ -42,7 +49,7 @@ A bundle is verified before it is shown, and never loaded: nothing in it is exec
 
 SETTINGS = (
     *("models_dir", "public_key", "bootstrap_servers", "group", "transactions_topic"),
-    *("log_level", "kafka"),
+    *("labels_topic", "log_level", "kafka"),
 )
 
 _DAY_MS = 86_400_000
@@ -146,9 +153,13 @@ def _version_line(version: dict[str, Any]) -> str:
 
 
 def _committed(settings: Settings) -> list[dict[str, Any]]:
-    """Return the partitions of the input with what the group says about each."""
+    """Return the partitions that the group reads, with what it says about each."""
     with Cluster(client_settings(settings)) as cluster:
-        places = cluster.partitions(settings.transactions_topic)
+        places = [
+            place
+            for topic in _consumed(settings)
+            for place in cluster.partitions(topic)
+        ]
         if not places:
             raise StateUnusable(
                 f"there is no topic {settings.transactions_topic}; "
@@ -156,6 +167,18 @@ def _committed(settings: Settings) -> list[dict[str, Any]]:
             )
         bounds, committed = cluster.bounds(places), cluster.last_committed(places)
         return [_partition_facts(p, bounds[p], committed[p]) for p in places]
+
+
+def _consumed(settings: Settings) -> tuple[str, ...]:
+    """Return the topics that the group reads, as far as that is known here."""
+    try:
+        return topology_of(settings, current_spec(settings)).consumed
+    except BundleRejected as rejected:
+        note = (
+            f"inspect: the transactions alone, since no bundle names more: {rejected}"
+        )
+        print(note, file=sys.stderr)
+        return (settings.transactions_topic,)
 
 
 def _partition_facts(
