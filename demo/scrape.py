@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
@@ -12,13 +13,35 @@ from prometheus_client.parser import text_string_to_metric_families
 #: A worker answers within milliseconds.
 _TIMEOUT_SECONDS = 2.0
 
+#: Has a series for each topic that is read, from the start.
+_CONSUMED = "fraud_events_consumed_total"
+
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """The sums of all series of each name, and when they were read."""
+    """What a worker told, and when.
+
+    Attributes
+    ----------
+    sums
+        Of all series of each name.
+    topics
+        How many topics it reads, of each of which it has the same partitions.
+    """
 
     at: float
     sums: Mapping[str, float]
+    topics: int = 1
+
+    @classmethod
+    def of(cls, at: float, text: str) -> Scrape:
+        """Read the text that a worker serves."""
+        topics, sums = 0, defaultdict[str, float](float)
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                topics += sample.name == _CONSUMED
+                sums[sample.name] += sample.value
+        return cls(at, sums, max(1, topics))
 
     def __getitem__(self, name: str) -> float:
         return self.sums.get(name, 0.0)
@@ -30,6 +53,8 @@ class WorkerFigures:
 
     Attributes
     ----------
+    partitions
+        Of the payments.
     cpu
         Share of one core.
     records_a_commit
@@ -53,16 +78,7 @@ def scrape(port: int) -> Scrape | None:
         return None
     finally:
         connection.close()
-    return Scrape(monotonic(), sums_of(text))
-
-
-def sums_of(text: str) -> dict[str, float]:
-    """Return, for each name of a series, the sum over its labels."""
-    sums: dict[str, float] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
-    return sums
+    return Scrape.of(monotonic(), text)
 
 
 def figures(old: Scrape, new: Scrape) -> WorkerFigures:
@@ -73,9 +89,9 @@ def figures(old: Scrape, new: Scrape) -> WorkerFigures:
         return new[name] - old[name]
 
     commits = growth("fraud_commits_total")
-    records = growth("fraud_events_consumed_total")
+    records = growth(_CONSUMED)
     return WorkerFigures(
-        partitions=int(new["fraud_kafka_assigned_partitions"]),
+        partitions=int(new["fraud_kafka_assigned_partitions"]) // new.topics,
         commits_a_second=commits / seconds,
         records_a_commit=records / commits if commits else float("nan"),
         cpu=growth("process_cpu_seconds_total") / seconds,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from demo.scrape import Scrape, WorkerFigures, figures, sums_of
+from demo.scrape import Scrape, WorkerFigures, figures
 from demo.tally import Counts, Flagged, Snapshot
 from demo.view import MAX_WIDTH, Scene, clock, flow, plain_line, screen, shortened
 
@@ -191,23 +191,24 @@ METRICS = """\
 fraud_commits_total 100.0
 # TYPE fraud_events_consumed counter
 fraud_events_consumed_total{topic="transactions"} 900.0
-fraud_events_consumed_total{topic="other"} 100.0
+fraud_events_consumed_total{topic="labels"} 100.0
 # TYPE fraud_kafka_assigned_partitions gauge
-fraud_kafka_assigned_partitions 4.0
+fraud_kafka_assigned_partitions 8.0
 """
 
 
 def test_figures_are_what_changed_between_two_scrapes() -> None:
-    old = Scrape(10.0, sums_of(METRICS))
+    old = Scrape.of(10.0, METRICS)
     new = Scrape(
         12.0,
         {
             "fraud_commits_total": 220.0,
             "fraud_events_consumed_total": 1_960.0,
-            "fraud_kafka_assigned_partitions": 3.0,
+            "fraud_kafka_assigned_partitions": 6.0,
             "process_cpu_seconds_total": 0.5,
             "process_resident_memory_bytes": 346e6,
         },
+        topics=2,
     )
 
     assert figures(old, new) == WorkerFigures(
@@ -219,7 +220,16 @@ def test_figures_are_what_changed_between_two_scrapes() -> None:
     )
 
 
+def test_partitions_are_those_of_the_payments() -> None:
+    """A worker has as many of the labels, and of each topic between its stages."""
+    told = Scrape.of(10.0, METRICS)
+
+    assert told.topics == 2
+    assert figures(told, told).partitions == 4
+    assert Scrape.of(10.0, "").topics == 1
+
+
 def test_a_worker_that_commits_nothing_has_no_mean_batch() -> None:
-    idle = Scrape(10.0, sums_of(METRICS))
+    idle = Scrape.of(10.0, METRICS)
 
     assert math.isnan(figures(idle, Scrape(11.0, idle.sums)).records_a_commit)
