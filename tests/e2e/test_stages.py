@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -110,6 +111,26 @@ def assert_replayed(
             assert found["published"].startswith(f"{stream.dead_letters}/")
 
 
+def assert_audited_in_part(stream: StagedStream) -> None:
+    """From the middle on, the audit finds as many payments as came since."""
+    times: defaultdict[int, list[int]] = defaultdict(list)
+    for message in read_back(stream.clients, stream.transactions):
+        times[message.partition() or 0].append(message.timestamp()[1])
+    everything = sorted(ms for each in times.values() for ms in each)
+    since_ms = everything[len(everything) // 2]
+    since = dt.datetime.fromtimestamp(since_ms / 1000, dt.UTC).isoformat()
+    expected = 0
+    for each in times.values():
+        before = [ms < since_ms for ms in each]
+        expected += 0 if all(before) else len(each) - before.index(False)
+
+    said = stream.verify("--since", since)
+
+    assert 0 < expected < len(everything)
+    assert f"events in {expected}, " in said
+    assert "missing 0, duplicated 0, out of order 0, different 0" in said
+
+
 def test_two_workers_two_stages_and_labels_give_what_their_logs_say(
     stream: StagedStream, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,6 +147,7 @@ def test_two_workers_two_stages_and_labels_give_what_their_logs_say(
     said = stream.verify()
     assert "missing 0, duplicated 0, out of order 0, different 0" in said
     assert f"events in {traffic.count}, labels in {traffic.label_count}, " in said
+    assert_audited_in_part(stream)
     assert_right(stream)
     assert leaks_in(stream.told()) == []
     assert_replayed(stream, capsys, count=12)

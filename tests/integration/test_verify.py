@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from tests.published import (
 )
 from tests.small_models import ONE_ENTITY, small_model
 from tests.streams import at, payments, right_answers
+from worker.audit.published import dead_letter_origin, score_origin
 from worker.bundle import set_current
 from worker.codec import parse_origin
 from worker.commands import verify
@@ -225,6 +227,89 @@ def test_a_doctored_stream_does_not(
     assert code == 1
     assert report["clean"] is False
     assert len(report["examples"]) == sum(expected.values())
+
+
+def begun_at(stream: Stream, row: int) -> tuple[str, dict[TopicPartition, int]]:
+    """The time of a payment, and the first offset of each partition from then on."""
+    (log, *_) = stream.logs.values()
+    since_ms = log.timestamps_ms[row]
+    firsts = {
+        place: next(
+            offset
+            for offset, ms in zip(each.offsets, each.timestamps_ms, strict=True)
+            if ms >= since_ms
+        )
+        for place, each in stream.logs.items()
+    }
+    moment = dt.datetime.fromtimestamp(since_ms / 1000, dt.UTC)
+    return moment.isoformat(), firsts
+
+
+def is_later(output: Output, firsts: dict[TopicPartition, int]) -> bool:
+    is_score = "scores" in output.topic
+    origin = (score_origin if is_score else dead_letter_origin)(output.headers)
+    assert origin is not None
+    place, offset = origin
+    return offset >= firsts[place]
+
+
+def test_what_came_before_a_time_is_folded_and_not_audited(
+    stream: Stream, audited: Audited
+) -> None:
+    """Without its fold, the windows of what comes after would be wrong."""
+    since, firsts = begun_at(stream, 150)
+
+    def only_later(outputs: list[Output]) -> list[Output]:
+        return [each for each in outputs if is_later(each, firsts)]
+
+    code, report = audited(only_later, "--since", since)
+
+    later = [
+        offset
+        for place, log in stream.logs.items()
+        for offset in log.offsets
+        if offset >= firsts[place]
+    ]
+    assert (code, found(report)) == (0, {})
+    assert 200 < len(later) < 400
+    assert report["events"] == report["compared"] == len(later)
+    assert len([n for n in report["notices"] if "and are not audited" in n]) == 2
+    assert audited(only_later)[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"), [(9, {}), (-9, {"different": 1})], ids=["before", "after"]
+)
+def test_findings_count_from_that_time_on(
+    stream: Stream, audited: Audited, row: int, expected: dict[str, int]
+) -> None:
+    def doctor(outputs: list[Output]) -> list[Output]:
+        at = of_kind(outputs, "scores")[row]
+        return [*outputs[:at], flip_digest(outputs[at]), *outputs[at + 1 :]]
+
+    code, report = audited(doctor, "--since", begun_at(stream, 150)[0])
+
+    assert (code, found(report)) == (int(bool(expected)), expected)
+
+
+def test_nothing_is_audited_where_nothing_came_since(
+    stream: Stream, audited: Audited
+) -> None:
+    code, report = audited(lambda outputs: outputs[:0], "--since", "2099-01-01T00:00Z")
+
+    assert (code, found(report), report["events"]) == (0, {}, 0)
+
+
+def test_a_time_without_an_offset_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    parser = argparse.ArgumentParser()
+    verify.add_arguments(parser)
+
+    for text in ("2018-08-31T14:00:00", "yesterday"):
+        with pytest.raises(SystemExit):
+            parser.parse_args(["--since", text])
+        assert "expected a time with its offset" in capsys.readouterr().err
 
 
 def test_duplicates_are_tolerated_only_when_told_so(audited: Audited) -> None:
