@@ -29,12 +29,12 @@ DAYS = 10
 END = f"{DAYS * 24}h"
 
 #: Between two scrapes, and between two evaluations of the rules.
-SCRAPE, STEP = "10m", "30m"
+SCRAPE, STEP = "10m", "1h"
 
 #: Promtool's processes at a time.
 PARTS = 3
 
-FEATURES = ("amount", "is_weekend", "customer_transaction_count_7d", SCORE)
+FEATURES = ("amount", "is_weekend", SCORE)
 
 
 @pytest.fixture(scope="module")
