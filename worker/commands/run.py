@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
-import signal
-import socket
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 
 from worker import __version__
@@ -24,6 +21,7 @@ from worker.commands.clients import (
     topology_of,
 )
 from worker.commands.connecting import Broker, connect
+from worker.commands.stopping import signals_to
 from worker.config import Settings
 from worker.drift import Reference
 from worker.errors import ExitCode, Fenced
@@ -83,7 +81,7 @@ def add_arguments(_: argparse.ArgumentParser) -> None:
 def main(_: argparse.Namespace, settings: Settings) -> int:
     """Run the command."""
     stop = Stop()
-    with _signals(stop), ExitStack() as closing:
+    with signals_to(stop), ExitStack() as closing:
         try:
             _run(settings, stop, closing)
         except Fenced:
@@ -263,33 +261,3 @@ def _serve_metrics(
     )
     closing.callback(endpoint.close)
     return {"metrics_port": endpoint.port}
-
-
-@contextmanager
-def _signals(stop: Stop) -> Iterator[None]:
-    """Let SIGTERM and SIGINT ask for an end, and nothing more.
-
-    A handler in Python would wait until the main thread comes back from the client,
-    where it may hang. The interpreter's own handler does not: it writes a byte.
-    """
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    receiving, sending = socket.socketpair()
-    sending.settimeout(0)
-    listener = threading.Thread(target=_listen, args=(receiving, stop), name="signals")
-    listener.start()
-    before = [signal.signal(number, lambda *_: None) for number in numbers]
-    wakeup_before = signal.set_wakeup_fd(sending.fileno())
-    try:
-        yield
-    finally:
-        signal.set_wakeup_fd(wakeup_before)
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
-        sending.close()
-        listener.join()
-        receiving.close()
-
-
-def _listen(receiving: socket.socket, stop: Stop) -> None:
-    while receiving.recv(1):
-        stop.request()

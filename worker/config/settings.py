@@ -128,6 +128,12 @@ class Settings:
         kinds.whole_number(1, 2**31 - 1),
         "Live events that one partition's state may hold; one more stops the worker.",
     )
+    label_maturity_days: float | None = setting(
+        None,
+        kinds.number(0, 365),
+        "For `truth`: how long after its payment a label may have become known and "
+        "count; without it the longest delay of the spec's windows over labels, or 7.",
+    )
     dead_letter_ratio: float = setting(
         0.5,
         kinds.number(0, 1),

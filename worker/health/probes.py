@@ -37,10 +37,22 @@ class Pulse(Protocol):
 
 
 class Health:
-    """Answers the probes; told from outside how far the start has come."""
+    """Answers the probes; told from outside how far the start has come.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    Parameters
+    ----------
+    until_ready
+        What `model_ready` ends, as a sentence.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        until_ready: str = "the model has not reproduced its golden events yet",
+    ) -> None:
         self._clock = clock
+        self._until_ready = until_ready
         self._pulse: Pulse | None = None
         self._watched_since = 0.0
         self._is_verified = False
@@ -89,7 +101,7 @@ class Health:
         """
         problems = self.startup_problems()
         if not self._is_model_ready:
-            problems.append("the model has not reproduced its golden events yet")
+            problems.append(self._until_ready)
         if self._pulse is None or self._pulse.seconds_since_poll is None:
             problems.append("no poll has returned yet")
         if self._is_stopping:

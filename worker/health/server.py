@@ -42,13 +42,13 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def metrics_routes(
-    exposition: Callable[[], bytes], reference: Callable[[], bytes]
+    exposition: Callable[[], bytes], reference: Callable[[], bytes] | None = None
 ) -> Routes:
     """Return the paths of the metrics, given what makes their texts."""
-    return {
-        "/metrics": lambda: _metrics(exposition()),
-        "/metrics/reference": lambda: _metrics(reference()),
-    }
+    routes = {"/metrics": lambda: _metrics(exposition())}
+    if reference is not None:
+        routes["/metrics/reference"] = lambda: _metrics(reference())
+    return routes
 
 
 def _metrics(text: bytes) -> Answer:

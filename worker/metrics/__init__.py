@@ -8,7 +8,6 @@ from worker.metrics.catalogue import (
     CATALOGUE,
     REFERENCE_CATALOGUE,
     Metric,
-    metrics_table,
 )
 from worker.metrics.facts import ModelFacts
 from worker.metrics.recording import (
@@ -19,10 +18,14 @@ from worker.metrics.recording import (
     reference_exposition,
 )
 from worker.metrics.store import MetricStore
+from worker.metrics.table import metrics_table
+from worker.metrics.truth_catalogue import DELAY_EDGES, TRUTH_CATALOGUE
 
 __all__ = [
     "CATALOGUE",
+    "DELAY_EDGES",
     "REFERENCE_CATALOGUE",
+    "TRUTH_CATALOGUE",
     "AbortReason",
     "Metric",
     "MetricStore",

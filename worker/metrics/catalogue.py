@@ -268,15 +268,3 @@ FORECAST_FLAG = _gauge(
 
 #: What does not change while a worker runs; on a path that can be scraped slowly.
 REFERENCE_CATALOGUE = tuple(_DECLARED)
-
-
-def metrics_table() -> str:
-    """Return the table of all metrics in Markdown, those of the reference last."""
-    lines = ["| metric | type | labels | unit | meaning |", "|---|---|---|---|---|"]
-    for metric in CATALOGUE + REFERENCE_CATALOGUE:
-        labels = ", ".join(f"`{label}`" for label in metric.labels)
-        lines.append(
-            f"| `{metric.name}` | {metric.type} | {labels} | {metric.unit} "
-            f"| {metric.help} |"
-        )
-    return "\n".join(lines) + "\n"

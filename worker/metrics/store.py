@@ -98,6 +98,13 @@ class MetricStore(Collector):
         series.counts += np.bincount(buckets, minlength=len(series.counts))
         series.total += float(values.sum())
 
+    def set_distribution(
+        self, metric: Metric, counts: NDArray[np.int64], total: float, *labels: str
+    ) -> None:
+        """Set a histogram: observations by bucket, the last beyond all edges."""
+        assert len(counts) == len(metric.edges) + 1, metric.name
+        self._distributions[metric][labels] = _Distribution(counts.copy(), total)
+
     def remove(self, metric: Metric, *labels: str) -> None:
         """End a series, if there is one."""
         self._values[metric].pop(labels, None)
