@@ -146,8 +146,10 @@ class World:
     def read_all(self) -> None:
         """Let the process, and whoever follows it, read to the end."""
         self.kill = 0.0
+        self.reader.ends_are(self._ends(self.reader.positions))
         while not self.join.is_restored or self.reader.unread:
             self.step()
+            self.reader.ends_are(self._ends(self.reader.positions))
         self.loop.run_once()
         self.loop.commit()
         self.look()
