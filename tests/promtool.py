@@ -19,7 +19,7 @@ from deploy.rules import Group, rules_text
 #: Labels by which a firing alert is told from another.
 TOLD_BY = (
     *("alertname", "window", "feature", "bin", "model_version"),
-    *("job", "instance", "topic", "partition"),
+    *("job", "instance", "topic", "partition", "figure"),
 )
 
 Labels = Mapping[str, str]

@@ -100,7 +100,7 @@ def batch_of(
 
 @dataclass
 class Truth:
-    """Payments by model, bin and label; by model, decision and label; sums of scores."""
+    """Payments by bin, or decision, and label, of each model; and sums of scores."""
 
     bins: Counter[tuple[str, int, bool]] = field(default_factory=Counter)
     decisions: Counter[tuple[str, str, bool]] = field(default_factory=Counter)
@@ -156,8 +156,8 @@ def told_by(tally: Tally) -> Truth:
             told.bins[version, slot, column == 1] += int(count)
         for row, decision in enumerate(("flagged", "passed", "control")):
             for column in (0, 1):
-                count = int(model.decisions[row, column])
-                told.decisions[version, decision, column == 1] += count
+                found = int(model.decisions[row, column])
+                told.decisions[version, decision, column == 1] += found
             told.units[version, decision] += int(model.score_units[row])
     return told
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deploy.drift import SHORT_WINDOW, Window
 from deploy.panels.parts import Panel, Query, Row, mine, rate
+from deploy.panels.truth import TRUTH_PANELS
 
 _HOUR = Window(SHORT_WINDOW)
 _FLAGGED = 'decision="flagged"'
@@ -100,6 +101,7 @@ QUALITY = Row(
                 ),
             ),
         ),
+        *TRUTH_PANELS,
     ),
 )
 

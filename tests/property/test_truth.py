@@ -216,9 +216,7 @@ def in_order(records: list[tuple[int, TopicPartition, Record]], kind: type) -> l
 
 @settings(max_examples=60)
 @given(st.integers(0, 2**32), st.booleans(), st.sampled_from([0.0, 0.1]))
-def test_what_is_counted_is_what_is_true(
-    seed: int, is_live: bool, kill: float
-) -> None:
+def test_what_is_counted_is_what_is_true(seed: int, is_live: bool, kill: float) -> None:
     """Over a backlog or live, killed before and after commits or never."""
     chance = random.Random(seed)
     world, records = World(chance, kill=kill), published(chance)

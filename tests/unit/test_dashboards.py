@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 
-from deploy.alerts import objective_group
-from deploy.drift import drift_groups
 from deploy.files import generated
+from deploy.files import recordings as groups_of_recordings
 from deploy.panels import ROWS
-from deploy.rules import Group, Recording, real_time, rules_text
+from deploy.rules import Group, Recording, rules_text
 from tests.conftest import ROOT
 from tests.promtool import Scenario, metrics_in, promtool
-from worker.metrics import CATALOGUE, REFERENCE_CATALOGUE
+from worker.metrics import CATALOGUE, REFERENCE_CATALOGUE, TRUTH_CATALOGUE
 
 PATH = ROOT / "deploy" / "grafana" / "dashboards" / "fraud-worker.json"
 DASHBOARD: dict[str, Any] = json.loads(PATH.read_text())
@@ -36,7 +35,9 @@ VARIABLES = {
 }
 
 #: Recorded over all instances, or told by the reference's job: no instance to choose.
-FOR_ALL = re.compile(r"model_feature|fraud_forecast_flag_ratio")
+FOR_ALL = re.compile(
+    r"^(model|all)(:|_)|fraud_forecast_flag_ratio|fraud_forecast_ratio"
+)
 
 
 #: A metric, and what is asked of its labels.
@@ -50,7 +51,7 @@ def queries() -> Iterator[tuple[str, str]]:
 
 
 def recorded() -> set[str]:
-    groups = (objective_group(real_time), *drift_groups(real_time))
+    groups = groups_of_recordings()
     return {r.record for g in groups for r in g.rules if isinstance(r, Recording)}
 
 
@@ -98,7 +99,7 @@ def test_no_panel_lies_on_another() -> None:
 
 @pytest.mark.parametrize(("title", "expr"), list(queries()))
 def test_every_metric_in_a_panel_exists(title: str, expr: str) -> None:
-    told = CATALOGUE + REFERENCE_CATALOGUE
+    told = CATALOGUE + REFERENCE_CATALOGUE + TRUTH_CATALOGUE
     histograms = {m.name for m in told if m.type == "histogram"}
     known = {metric.name for metric in told} | recorded()
     known |= {f"{n}_{part}" for n in histograms for part in ("bucket", "count", "sum")}

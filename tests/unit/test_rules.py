@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from deploy.alerts import objective_group
-from deploy.drift import Window, drift_groups
+from deploy.drift import Window
 from deploy.files import alerts, alerts_text, generated, recording_text
+from deploy.files import recordings as groups_of_recordings
 from deploy.rules import Recording, faster, milliseconds, real_time
 from tests.conftest import ROOT
 from tests.promtool import Labels, Scenario, metrics_in, promtool
 from tests.reference_series import add_reference
+from tests.unit.test_truth_rules import FIRED
 from worker.drift import SCORE, Baseline, critical_factor, null_mean, psi
-from worker.metrics import CATALOGUE, REFERENCE_CATALOGUE
+from worker.metrics import CATALOGUE, REFERENCE_CATALOGUE, TRUTH_CATALOGUE
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 
@@ -94,15 +95,15 @@ def test_promtool_has_nothing_to_say_about_the_rules(
 
 
 def recordings() -> list[Recording]:
-    groups = (objective_group(real_time), *drift_groups(real_time))
+    groups = groups_of_recordings()
     return [r for group in groups for r in group.rules if isinstance(r, Recording)]
 
 
 def test_every_metric_in_a_rule_exists() -> None:
-    known = {metric.name for metric in CATALOGUE + REFERENCE_CATALOGUE}
+    known = {m.name for m in CATALOGUE + REFERENCE_CATALOGUE + TRUTH_CATALOGUE}
     known |= {
         f"{metric.name}_{part}"
-        for metric in CATALOGUE
+        for metric in CATALOGUE + TRUTH_CATALOGUE
         if metric.type == "histogram"
         for part in ("bucket", "count", "sum")
     }
@@ -472,6 +473,7 @@ def test_every_alert_is_seen_firing() -> None:
         "FraudReferenceMissing",
         surge("missing")["alertname"],
     }
+    seen |= FIRED
     seen |= {drift("1h")["alertname"], drift("1h", SCORE, "Score")["alertname"]}
 
     assert seen == {alert.name for alert in alerts()}

@@ -49,7 +49,7 @@ known later is counted as late, and changes nothing.
 Each payment is counted once, also when its score or its label is repeated, and whenever
 this process is killed: what was counted is committed together with what was read, and a
 successor's counters go on from there. So run one process for a group; two would count
-everything twice. Where records were removed that it still needed, the log says how many.
+everything twice. Where records were removed that it needed, the log says how many.
 
 Prometheus adds the counters up: deploy/prometheus/recording.rules.yml makes precision,
 recall, ROC AUC, calibration and flag rate of them, over a day and over a week, and an
