@@ -25,7 +25,7 @@ WINDOWS = ("1d", "7d")
 #: The alert looks at the longest.
 ALERT_WINDOW = WINDOWS[-1]
 
-#: Judged frauds and flagged payments in the window below which no alert is raised.
+#: Judged frauds, and for precision flagged payments, that an alert takes at least.
 LEAST_FRAUDS = 50
 
 #: A figure is below its forecast by more than this and by so many standard errors.
@@ -120,7 +120,7 @@ def truth_alerts() -> Iterator[Alert]:
             f"{live} < {forecast} - {SHORTFALL}\n"
             f"  - {DEVIATIONS} * sqrt({forecast} * (1 - {forecast}) / {behind})\n"
             f"and {quality.frauds} > {LEAST_FRAUDS}\n"
-            f"and {quality.flagged} > {LEAST_FRAUDS}",
+            f"and {behind} > {LEAST_FRAUDS}",
             "ticket",
             f"{words} of {{{{ $labels.model_version }}}} over {ALERT_WINDOW} is "
             "{{ $value }}, less than was forecast.",
