@@ -115,12 +115,14 @@ def truth_alerts() -> Iterator[Alert]:
         live = quality.ratio(figure)
         behind = quality.flagged if figure == "precision" else quality.frauds
         forecast = f'max by (model_version) (fraud_forecast_ratio{{figure="{figure}"}})'
+        enough = [
+            f"{n} > {LEAST_FRAUDS}" for n in dict.fromkeys((quality.frauds, behind))
+        ]
         yield Alert(
             "FraudQualityBelowForecast",
             f"{live} < {forecast} - {SHORTFALL}\n"
             f"  - {DEVIATIONS} * sqrt({forecast} * (1 - {forecast}) / {behind})\n"
-            f"and {quality.frauds} > {LEAST_FRAUDS}\n"
-            f"and {behind} > {LEAST_FRAUDS}",
+            f"and {' and '.join(enough)}",
             "ticket",
             f"{words} of {{{{ $labels.model_version }}}} over {ALERT_WINDOW} is "
             "{{ $value }}, less than was forecast.",

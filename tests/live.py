@@ -48,11 +48,11 @@ PROBES = ["/livez", "/readyz", "/startupz"]
 class LiveWorker:
     """A worker's process; its log is read as it comes."""
 
-    def __init__(self, env: Mapping[str, str], log: Path):
+    def __init__(self, env: Mapping[str, str], log: Path, command: str = "run"):
         self.log = log
         self._output = log.open("ab")
         self.process = child.spawn(
-            [sys.executable, "-c", _RUN, "run"], errors=self._output, env=env
+            [sys.executable, "-c", _RUN, command], errors=self._output, env=env
         )
 
     def events(self, name: str) -> list[dict[str, Any]]:
@@ -145,11 +145,12 @@ class Stream:
         names = (self.transactions, self.scores, self.dead_letters)
         self.kafka.create_topics(dict.fromkeys(names, self.partitions))
 
-    def start(self, instance: str = "0", **settings: str) -> LiveWorker:
-        """Start a worker; it is not waited for."""
-        worker = LiveWorker(
-            self.env(instance, **settings), self.directory / f"worker-{instance}.log"
-        )
+    def start(
+        self, instance: str = "0", *, command: str = "run", **settings: str
+    ) -> LiveWorker:
+        """Start a worker, or another service; it is not waited for."""
+        log = self.directory / f"worker-{instance}.log"
+        worker = LiveWorker(self.env(instance, **settings), log, command)
         self.workers.append(worker)
         return worker
 

@@ -65,7 +65,7 @@ def psi_differences(
 def empty_panels(prometheus: Prometheus) -> list[str]:
     """Return the panels of which a query gives nothing.
 
-    Those that show labels are looked at where labels are: test_truth_stream.
+    Those that show labels are looked at where labels are: test_truth_rules.
     """
     variables = {
         "$__rate_interval": "1m",

@@ -111,7 +111,7 @@ def test_state_and_models_are_mounted_where_they_are_looked_for() -> None:
 def test_the_worker_has_no_rights_and_a_root_that_cannot_be_written() -> None:
     services = dict(re.findall(r"^  (\w+):\n((?:    .*\n|\n)+)", COMPOSE, re.MULTILINE))
 
-    for name in ("topics", "worker"):
+    for name in ("topics", "worker", "truth"):
         assert "read_only: true" in services[name]
         assert "tmpfs: /tmp" in services[name]
         assert "cap_drop: [ALL]" in services[name]
@@ -180,7 +180,8 @@ def test_watchers_are_asked_where_they_listen() -> None:
     asked = set(re.findall(r"targets: \[(\w+:\d+)\]", PROMETHEUS))
     source = (PROVISIONING / "datasources" / "prometheus.yaml").read_text()
 
-    assert asked == {f"worker:{IN_FORCE.metrics_port}", "alertmanager:9093"}
+    own = {f"{name}:{IN_FORCE.metrics_port}" for name in ("worker", "truth")}
+    assert asked == own | {"alertmanager:9093"}
     assert "url: http://prometheus:9090" in source
 
 

@@ -44,7 +44,7 @@ known later is counted as late, and changes nothing.
   maturity   FRAUD_LABEL_MATURITY_DAYS; else the longest delay of the spec's windows
              over labels; else 7 days
   event time the greatest of all scores; a partition that has not been read to its end
-             holds it, one on which nothing happens does not
+             holds it, as does one of scores until nothing came for a minute
 
 Each payment is counted once, also when its score or its label is repeated, and whenever
 this process is killed: what was counted is committed together with what was read, and a

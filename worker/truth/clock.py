@@ -10,10 +10,9 @@ from worker.records import TopicPartition
 class EventClock:
     """The time that what is still to be read should not be behind by much.
 
-    It is the greatest event time of all scores once every partition has been read to
-    its end: a partition on which nothing happens keeps nobody waiting. One that has
-    not been, of labels too, holds the clock at the greatest time that was read from
-    it: else a backlog would be judged before it was read.
+    It is the greatest event time of all scores, but no partition that may still bring
+    something is left behind: each of these holds the clock at the greatest time that
+    was read from it. Else a backlog would be judged before it was read.
 
     Parameters
     ----------
@@ -29,15 +28,15 @@ class EventClock:
         """Note the greatest time among some records of a partition."""
         self._seen[place] = max(latest_ms, self._seen.get(place, latest_ms))
 
-    def now_ms(self, unread: Collection[TopicPartition]) -> int | None:
+    def now_ms(self, holding: Collection[TopicPartition]) -> int | None:
         """Return the time; None while it cannot be known.
 
         Parameters
         ----------
-        unread
-            The partitions that have not been read to their ends.
+        holding
+            The partitions, of labels too, that may still bring something.
         """
         moving = [ms for place, ms in self._seen.items() if place in self._scores]
-        if not moving or any(place not in self._seen for place in unread):
+        if not moving or any(place not in self._seen for place in holding):
             return None
-        return min([max(moving), *(self._seen[place] for place in unread)])
+        return min([max(moving), *(self._seen[place] for place in holding)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -57,6 +57,11 @@ class Join:
     scores, labels
         The partitions of both topics, and how far each was read when `tally` was what
         had been counted: at its start where it never was.
+
+    Attributes
+    ----------
+    score_places
+        The partitions of the scores.
     """
 
     def __init__(
@@ -69,7 +74,7 @@ class Join:
     ):
         self.tally = tally
         self._maturity = maturity
-        self._scores = frozenset(scores)
+        self.score_places = frozenset(scores)
         self._counted = {**scores, **labels}
         self._positions: dict[TopicPartition, int] = {}
         self._cohorts = Cohorts(tally.judged_until_ms)
@@ -98,22 +103,22 @@ class Join:
         offsets = np.array(records.offsets, np.int64)
         # What was read before a restart is known to the tally.
         fresh = offsets >= self._counted[place]
-        take = self._take_scores if place in self._scores else self._take_labels
+        take = self._take_scores if place in self.score_places else self._take_labels
         take(place, records, offsets, fresh)
 
     def passed(self, place: TopicPartition, position: int) -> None:
         """Note that nothing lies before an offset that has not been read."""
         self._positions[place] = max(position, self._positions.get(place, 0))
 
-    def due(self, unread: Iterable[TopicPartition]) -> int | None:
+    def due(self, holding: Collection[TopicPartition]) -> int | None:
         """Return up to which event time cohorts can be judged now; None where none can.
 
         Parameters
         ----------
-        unread
-            The partitions that have not been read to their ends.
+        holding
+            The partitions that may still bring something.
         """
-        now_ms = self._clock.now_ms(set(unread)) if self.is_restored else None
+        now_ms = self._clock.now_ms(holding) if self.is_restored else None
         if now_ms is None:
             return None
         return self._cohorts.due(now_ms - self._maturity.total_ms)

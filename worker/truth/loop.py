@@ -18,6 +18,11 @@ MAX_RECORDS, POLL_SECONDS = 8192, 0.1
 #: would read again anyway.
 COMMIT_SECONDS = 1.0
 
+#: A partition of scores on which nothing has come for so long keeps nobody waiting,
+#: seconds. Before that, others may only be quicker: those of a worker that works off a
+#: backlog are days apart.
+IDLE_SECONDS = 60.0
+
 #: Without anything new, it is committed again after so long, seconds: a broker forgets
 #: the commits of a group that nobody joins, by default after seven days.
 RENEWAL_SECONDS = 3_600.0
@@ -75,6 +80,7 @@ class TruthLoop:
         self._clock = clock
         self._committed_at = clock() - RENEWAL_SECONDS
         self._has_news = False
+        self._heard = dict.fromkeys(join.score_places, clock())
 
     def run_once(self) -> None:
         """Do one iteration.
@@ -89,6 +95,7 @@ class TruthLoop:
         self._metrics.polled(time.time())
         for place, records in batches.items():
             self._join.read(place, records)
+            self._heard[place] = self._clock()
         for place, position in self._reader.positions.items():
             self._join.passed(place, position)
         self._has_news |= bool(batches)
@@ -106,17 +113,23 @@ class TruthLoop:
         self._metrics.show(self._join.tally)
 
     def _judge(self) -> bool:
-        if self._join.due(self._reader.unread) is None:
+        if self._join.due(self._holding()) is None:
             return False
         # A label may have been published just before the score that moved the clock.
         ended = self._reader.positions.keys() - self._reader.unread
         if ended:
             self._reader.ends_are(self._ends(ended))
-        until_ms = self._join.due(self._reader.unread)
+        until_ms = self._join.due(self._holding())
         if until_ms is None:
             return False
         self._join.judge(until_ms)
         return True
+
+    def _holding(self) -> set[TopicPartition]:
+        """Return the partitions that may still bring something."""
+        since = self._clock() - IDLE_SECONDS
+        lively = {p for p in self._join.score_places if self._heard[p] > since}
+        return self._reader.unread | lively
 
     def _is_time(self) -> bool:
         waited = self._clock() - self._committed_at

@@ -1,0 +1,281 @@
+"""Scores of a real worker, labels seven days later, and `fraud-worker truth` on Kafka.
+
+What Prometheus' rules make of its counters is what scikit-learn says of the same
+payments, although the process is killed again and again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import confluent_kafka
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from sklearn.metrics import precision_score, recall_score, roc_auc_score
+
+from demo.broker import KafkaBroker
+from deploy.truth import Quality
+from tests.live import LiveWorker, Stream
+from tests.marks import MARK
+from tests.promtool import Scenario
+from tests.reading_back import read_back
+from tests.small_models import small_model
+from tests.truth_builders import (
+    BEGIN_MS,
+    DAY_MS,
+    Label,
+    Scored,
+    Truth,
+    truth_of,
+)
+from tests.waiting import wait_until
+from worker.codec.score_reader import read_scores
+from worker.truth.join import Maturity
+from worker.truth.showing import BINS
+from worker.truth.tally import EDGE_UNITS
+
+DAYS, PAYMENTS_A_DAY = 24, 400
+
+#: The spec's lateness, and seven days for want of a window over labels.
+MATURITY = Maturity(7 * DAY_MS, DAY_MS)
+
+WEEK = Quality("7d")
+
+JUDGED_UNTIL = "truth_judged_until_timestamp_seconds"
+
+#: Values of the series that a scrape found, by name and labels.
+Scrape = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+@dataclass
+class Payments:
+    """Payments and the labels of their frauds, written as event time goes on."""
+
+    stream: Stream
+    labels_topic: str
+    labels: list[Label] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(11)
+        servers = self.stream.kafka.bootstrap_servers
+        self._producer = confluent_kafka.Producer(
+            {"bootstrap.servers": servers, "partitioner": "murmur2_random"}
+        )
+        self._records = sorted(self._all(), key=lambda each: each[0])
+        self.count = 0
+
+    def write_until(self, day: int) -> None:
+        """Write what is published before that day begins."""
+        end_ms = BEGIN_MS + day * DAY_MS
+        while self._records and self._records[0][0] < end_ms:
+            _, key, record = self._records.pop(0)
+            if isinstance(record, Label):
+                self.labels.append(record)
+                self._producer.produce(self.labels_topic, record.value, record.id)
+            else:
+                self.count += 1
+                self._producer.produce(self.stream.transactions, record, key)
+        assert self._producer.flush(30) == 0
+
+    def _all(self) -> Iterator[tuple[int, str, bytes | Label]]:
+        """Yield times of publication, keys and records: one in 50 payments repeated."""
+        chance = self._random
+        for number in range(DAYS * PAYMENTS_A_DAY):
+            time_ms = BEGIN_MS + number * DAY_MS // PAYMENTS_A_DAY
+            amount = chance.gammavariate(2, 20)
+            name, customer = f"t-{MARK}-{number}", f"c-{chance.randrange(60)}"
+            fields = {
+                "transaction_id": name,
+                "event_time": time_ms,
+                "customer_id": customer,
+                "terminal_id": "1",
+                "amount": round(amount + 0.01, 2),
+            }
+            value = json.dumps(fields).encode()
+            for _ in range(1 + (chance.random() < 0.02)):
+                yield time_ms, customer, value
+            if chance.random() < 1 / (1 + np.exp((90 - amount) / 15)):
+                yield from self._labels_of(name, time_ms)
+
+    def _labels_of(self, name: str, time_ms: int) -> Iterator[tuple[int, str, Label]]:
+        """Yield a fraud's label seven days later; now and then too late, or twice."""
+        chance = self._random
+        days = 7 if chance.random() < 0.9 else 9
+        label = Label(name, time_ms, is_fraud=True, known_ms=time_ms + days * DAY_MS)
+        yield label.known_ms, "", label
+        if chance.random() < 0.1:
+            other = label._replace(known_ms=time_ms + 5 * DAY_MS)
+            yield other.known_ms, "", other
+        if chance.random() < 0.05:
+            yield label.known_ms, "", label._replace(id=f"t-{MARK}-unknown")
+
+
+@pytest.fixture
+def stream(
+    kafka: KafkaBroker, fresh_name: Callable[[str], str], tmp_path: Path
+) -> Iterator[Stream]:
+    models = tmp_path / "models"
+    small_model(models)
+    group = fresh_name("truth")
+    settings = {"FRAUD_LABELS_TOPIC": f"{group}-labels", "FRAUD_START": "earliest"}
+    stream = Stream(kafka, group, models, tmp_path, settings=settings)
+    stream.create_topics()
+    kafka.create_topics({f"{group}-labels": stream.partitions})
+    try:
+        yield stream
+    finally:
+        stream.close()
+
+
+def begin(stream: Stream, life: int) -> LiveWorker:
+    truth = stream.start("truth", command="truth")
+    truth.await_event("started", life)
+    return truth
+
+
+def scrape(truth: LiveWorker) -> Scrape:
+    """Return what it tells; nothing of the process itself."""
+    text = truth.served().get("/metrics", "")
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name.startswith("fraud_")
+    }
+
+
+def value(scraped: Scrape, name: str, **labels: str) -> float:
+    return scraped.get((f"fraud_{name}", tuple(sorted(labels.items()))), 0.0)
+
+
+def scores_on(stream: Stream) -> list[Scored]:
+    """Return the scores as the topic holds them, each partition in its order."""
+    found = read_scores([m.value() for m in read_back(stream.clients, stream.scores)])
+    columns = zip(
+        found.transaction_ids,
+        found.event_time_ms.tolist(),
+        (found.units / 10**9).tolist(),
+        found.flagged.tolist(),
+        found.model_versions,
+        strict=True,
+    )
+    return [Scored(*row) for row in columns]
+
+
+def scenario_of(scrapes: list[Scrape], directory: Path) -> Scenario:
+    """Let Prometheus have scraped this, an hour apart, and the last for nine days."""
+    directory.mkdir()
+    scenario = Scenario(directory, step="1h")
+    for name, labels in sorted({series for each in scrapes for series in each}):
+        found = [each.get((name, labels)) for each in scrapes]
+        values = ["_" if v is None else repr(v) for v in found]
+        values[-1] += "x220"
+        own = {"job": "fraud-truth", "instance": "t", **dict(labels)}
+        scenario.series(name, " ".join(values), **own)
+    return scenario
+
+
+def test_what_prometheus_says_is_what_scikit_learn_says(
+    stream: Stream, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Killed where it stands, three times; each payment is counted once."""
+    payments = Payments(stream, stream.settings["FRAUD_LABELS_TOPIC"])
+    worker = stream.start("worker")
+    truth = begin(stream, 1)
+    scrapes = [scrape(truth)]
+    assert value(scrapes[0], "truth_scores_total", outcome="judged") == 0
+    for life, day in enumerate((10, 13, 17), start=1):
+        payments.write_until(day)
+        judged = value(scrapes[-1], "truth_scores_total", outcome="judged")
+
+        def goes_on(truth: LiveWorker = truth, judged: float = judged) -> bool:
+            now = value(scrape(truth), "truth_scores_total", outcome="judged")
+            return now > judged
+
+        wait_until(goes_on, what="more is judged", seconds=60)
+        scrapes.append(scrape(truth))
+        truth.kill()
+        truth = begin(stream, life + 1)
+        scrapes.append(scrape(truth))
+    payments.write_until(DAYS)
+    stream.await_answers(payments.count)
+    scored = scores_on(stream)
+    # All partitions have come so far; to where the last has, a minute later.
+    least_ms = BEGIN_MS + (DAYS - 1) * DAY_MS - MATURITY.total_ms
+
+    def is_judged() -> bool:
+        return value(scrape(truth), JUDGED_UNTIL) >= least_ms / 1000
+
+    wait_until(is_judged, what="all that is old enough is judged", seconds=60)
+    scrapes.append(scrape(truth))
+    until_ms = round(value(scrapes[-1], JUDGED_UNTIL) * 1000)
+    assert value(scrapes[-1], "truth_scores_total", outcome="late") == 0
+
+    for before, after in itertools.pairwise(scrapes):
+        falling = [
+            series
+            for series, count in before.items()
+            if series[0].endswith(("_total", "_bucket", "_count", "_sum"))
+            and after[series] < count
+        ]
+        assert falling == [], "a counter never falls, whoever tells it"
+    assert_equal_to_scikit_learn(
+        scenario_of(scrapes, tmp_path / "promtool"),
+        scrapes[-1],
+        truth_of(scored, payments.labels, until_ms=until_ms, maturity=MATURITY),
+        capsys,
+    )
+    assert value(scrapes[-1], "labels_late_total") > 0
+    assert value(scrapes[-1], "labels_unmatched_total", reason="unknown") > 0
+    assert value(scrapes[-1], "labels_unmatched_total", reason="repeated") > 0
+    assert value(scrapes[-1], "truth_scores_total", outcome="repeated") > 0
+    assert '"ok"' in truth.served()["/readyz"]
+    assert truth.end() == worker.end() == 0
+
+
+def assert_equal_to_scikit_learn(
+    scenario: Scenario,
+    last: Scrape,
+    truth: Truth,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fraud, flagged = np.array(truth.fraud), np.array(truth.flagged)
+    scores = np.array(truth.scores)
+    units = np.rint(scores * 10**9).astype(np.int64)
+    bins = np.searchsorted(EDGE_UNITS, units, side="right")
+    model = {"model_version": "2018-07-31.1"}
+    for number, slot in enumerate(BINS):
+        for is_fraud, label in ((False, "genuine"), (True, "fraud")):
+            labels = {**model, "score_bin": slot, "label": label}
+            expected = int(((bins == number) & (fraud == is_fraud)).sum())
+            assert value(last, "truth_payments_total", **labels) == expected
+    exact, binned = roc_auc_score(fraud, scores), roc_auc_score(fraud, bins)
+    figures = {
+        "precision": precision_score(fraud, flagged),
+        "recall": recall_score(fraud, flagged),
+        "roc_auc": binned,
+        "calibration": scores.sum() / fraud.sum(),
+        "flag": flagged.mean(),
+        "base": fraud.mean(),
+    }
+    for figure, number_ in figures.items():
+        scenario.expect_value("168h", WEEK.ratio(figure), float(number_), **model)
+    scenario.check()
+    ties = np.bincount(bins[fraud], minlength=len(BINS)) @ np.bincount(
+        bins[~fraud], minlength=len(BINS)
+    )
+    bound = ties / (2 * fraud.sum() * (~fraud).sum())
+    assert 0 < abs(binned - exact) <= bound
+    with capsys.disabled():
+        print(
+            f"\n{len(fraud)} payments, {fraud.sum()} frauds, {flagged.sum()} flagged: "
+            f"precision {figures['precision']:.6f} and recall {figures['recall']:.6f} "
+            f"as scikit-learn's; AUC {binned:.6f} in bins, {exact:.6f} exactly: "
+            f"off by {abs(binned - exact):.1e}, at most {bound:.1e}"
+        )
