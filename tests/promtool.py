@@ -90,6 +90,10 @@ class Scenario:
             [{"labels": _named("", each), "value": 1} for each in series],
         )
 
+    def expect_data(self, at: str, expr: str) -> None:
+        """Expect an expression to give one series or several."""
+        self._expect(at, f"count({expr}) > bool 0", [{"labels": "{}", "value": 1}])
+
     def expect_firing(self, at: str, alerts: Sequence[Labels]) -> None:
         """Expect these alerts to be firing, and no other."""
         self._expect(

@@ -17,6 +17,7 @@ from worker.drift import BinCounter
 from worker.metrics import (
     CATALOGUE,
     REFERENCE_CATALOGUE,
+    TRUTH_CATALOGUE,
     AbortReason,
     ModelFacts,
     Rebalance,
@@ -148,7 +149,8 @@ def test_the_table_has_a_line_for_each_metric() -> None:
     lines = metrics_table().splitlines()[2:]
 
     names = [line.split("`")[1] for line in lines]
-    assert names == [metric.name for metric in CATALOGUE + REFERENCE_CATALOGUE]
+    declared = CATALOGUE + REFERENCE_CATALOGUE + TRUTH_CATALOGUE
+    assert names == [metric.name for metric in declared]
 
 
 def measure(metrics: WorkerMetrics, place: TopicPartition) -> None:
