@@ -21,6 +21,7 @@ from sklearn.metrics import precision_score, recall_score, roc_auc_score
 
 from demo.broker import KafkaBroker
 from deploy.truth import Quality
+from tests.commanding import run_command
 from tests.live import LiveWorker, Stream
 from tests.marks import MARK
 from tests.promtool import Scenario
@@ -36,6 +37,9 @@ from tests.truth_builders import (
 )
 from tests.waiting import wait_until
 from worker.codec.score_reader import read_scores
+from worker.commands import truth as truth_command
+from worker.config import Settings
+from worker.errors import StateUnusable
 from worker.truth.join import Maturity
 from worker.truth.showing import BINS
 from worker.truth.tally import EDGE_UNITS
@@ -279,3 +283,20 @@ def assert_equal_to_scikit_learn(
             f"as scikit-learn's; AUC {binned:.6f} in bins, {exact:.6f} exactly: "
             f"off by {abs(binned - exact):.1e}, at most {bound:.1e}"
         )
+
+
+def test_without_its_topics_it_ends_with_a_name(
+    kafka: KafkaBroker, tmp_path: Path, fresh_name: Callable[[str], str]
+) -> None:
+    small_model(tmp_path)
+    settings = Settings(
+        bootstrap_servers=kafka.bootstrap_servers,
+        group=fresh_name("no-truth"),
+        scores_topic=fresh_name("no-scores"),
+        models_dir=tmp_path,
+        metrics_port=0,
+        health_port=0,
+    )
+
+    with pytest.raises(StateUnusable, match=settings.scores_topic):
+        run_command(truth_command, settings)

@@ -6,6 +6,7 @@ import base64
 import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from prometheus_client.samples import Sample
 
 from tests.conftest import ROOT
 from tests.promtool import promtool
-from tests.small_models import ONE_ENTITY
+from tests.small_models import ONE_ENTITY, small_model
 from tests.truth_builders import (
     BEGIN_MS,
     DAY_MS,
@@ -26,7 +27,8 @@ from tests.truth_builders import (
     batch_of,
 )
 from worker.codec.score_reader import read_scores
-from worker.commands.truth import maturity_of
+from worker.commands.clients import open_bundle
+from worker.commands.truth import Forecasts, maturity_of
 from worker.config import Settings
 from worker.errors import StateUnusable
 from worker.features import Spec
@@ -532,6 +534,19 @@ def test_maturity_is_the_delay_of_the_spec_a_setting_or_a_week() -> None:
     assert maturity_of(Settings(), plain) == Maturity(7 * DAY_MS, DAY_MS)
     own = replace(Settings(), label_maturity_days=0.5)
     assert maturity_of(own, handbook) == Maturity(DAY_MS // 2, DAY_MS)
+
+
+def test_forecasts_are_those_of_each_models_own_bundle(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for version in ("a", "b"):
+        small_model(tmp_path, version)
+    settings = replace(Settings(), models_dir=tmp_path)
+    forecasts = Forecasts(settings, open_bundle(settings))
+
+    assert forecasts("a") == forecasts("b") == {"average_precision": 0.25}
+    assert forecasts("never") == {}
+    assert [record.message for record in caplog.records] == ["no_forecast"]
 
 
 # What is told

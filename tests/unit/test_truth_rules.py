@@ -20,7 +20,7 @@ WEEK = Quality("7d")
 TRUTH = {"job": "fraud-truth", "instance": "t"}
 MODEL = {"model_version": "m"}
 
-#: Samples four minutes apart, less than Prometheus looks back: nothing for some minutes,
+#: Samples four minutes apart, less than Prometheus looks back: nothing for a while,
 #: then all of it for half a day.
 BEFORE, AFTER = "0x2", "x180"
 

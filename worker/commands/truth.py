@@ -127,7 +127,7 @@ def _run(settings: Settings, stop: Stop, closing: ExitStack) -> None:
         {p: of.position for p, of in memory.places.items() if p not in scores},
         memory.tally,
     )
-    metrics = TruthMetrics(bundle.version, _Forecasts(settings, bundle))
+    metrics = TruthMetrics(bundle.version, Forecasts(settings, bundle))
     metrics.show(join.tally)
     routes = metrics_routes(truth_exposition(metrics))
     at = settings.metrics_address, settings.metrics_port
@@ -178,7 +178,7 @@ def _remember(
     return memory, frozenset(places[settings.scores_topic])
 
 
-class _Forecasts:
+class Forecasts:
     """The figures of each model's evaluation, as its bundle holds them."""
 
     def __init__(self, settings: Settings, current: VerifiedBundle):
@@ -186,6 +186,7 @@ class _Forecasts:
         self._current = current
 
     def __call__(self, version: str) -> Mapping[str, float]:
+        """Return those of a version, none where there is no such bundle."""
         if version == self._current.version:
             return self._current.manifest.metrics
         try:
