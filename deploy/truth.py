@@ -31,6 +31,12 @@ LEAST_FRAUDS = 50
 #: A figure is below its forecast by more than this and by so many standard errors.
 SHORTFALL, DEVIATIONS = 0.1, 4
 
+#: The job under which prometheus.yml scrapes the process.
+JOB = "fraud-truth"
+
+#: A process that does not poll for so long counts nothing, seconds.
+STUCK_SECONDS = 60
+
 #: So many of the frauds that the scores expect must be missing for an alert.
 MISSING_SHARE = 0.5
 
@@ -110,7 +116,12 @@ def truth_groups(clock: Clock) -> tuple[Group, ...]:
 
 
 def truth_alerts() -> Iterator[Alert]:
-    """Yield the alerts about what labels say of a model."""
+    """Yield the alerts about what labels say of a model, and whether they can."""
+    yield from _quality_alerts()
+    yield from _label_alerts()
+
+
+def _quality_alerts() -> Iterator[Alert]:
     quality = Quality(ALERT_WINDOW)
     for figure, words in _FIGURES:
         live = quality.ratio(figure)
@@ -131,6 +142,17 @@ def truth_alerts() -> Iterator[Alert]:
             keep="1h",
             labels={"figure": figure},
         )
+
+
+def _label_alerts() -> Iterator[Alert]:
+    yield Alert(
+        "FraudTruthDown",
+        f'up{{job="{JOB}"}} == 0\n'
+        f"or time() - fraud_truth_last_poll_timestamp_seconds > {STUCK_SECONDS}",
+        "ticket",
+        "{{ $labels.instance }} holds no scores against labels: it is down, or stuck.",
+        hold="15m",
+    )
     expected = Quality(WINDOWS[0]).expected_frauds
     yield Alert(
         "FraudLabelsMissing",

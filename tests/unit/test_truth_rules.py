@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_score, recall_score, roc_auc_score
 
 from deploy.panels.truth import TRUTH_PANELS
-from deploy.truth import WINDOWS, Quality
+from deploy.truth import JOB, WINDOWS, Quality
+from tests.conftest import ROOT
 from tests.promtool import Labels, Scenario
 from worker.truth import BIN_COUNT, LABELS, ModelTally
 from worker.truth.showing import BINS
@@ -187,8 +188,10 @@ def below(figure: str) -> Labels:
 
 MISSING = {"alertname": "FraudLabelsMissing", **MODEL}
 
+DOWN = {"alertname": "FraudTruthDown", **TRUTH}
+
 #: What is seen firing here.
-FIRED = {below("recall")["alertname"], MISSING["alertname"]}
+FIRED = {each["alertname"] for each in (below("recall"), MISSING, DOWN)}
 
 
 def test_a_model_that_is_as_forecast_fires_nothing(scenario: Scenario) -> None:
@@ -252,6 +255,35 @@ def test_labels_that_do_not_come_fire(scenario: Scenario) -> None:
     scenario.expect_firing("1h", [])
     scenario.expect_firing(LATER, [MISSING])
     scenario.check()
+
+
+LAST_POLL = "fraud_truth_last_poll_timestamp_seconds"
+
+
+@pytest.mark.parametrize(
+    ("series", "values", "fired"),
+    [
+        ("up", "1x190", []),
+        ("up", "1x120 0x70", [DOWN]),
+        (LAST_POLL, "0+240x190", []),
+        (LAST_POLL, "0+240x120 28800x70", [DOWN]),
+    ],
+)
+def test_a_process_that_counts_nothing_fires(
+    scenario: Scenario, series: str, values: str, fired: list[Labels]
+) -> None:
+    scenario.series(series, values, **TRUTH)
+
+    scenario.expect_firing("7h", [])
+    scenario.expect_firing(LATER, fired)
+    scenario.check()
+
+
+def test_prometheus_scrapes_it_under_that_name() -> None:
+    text = (ROOT / "deploy/prometheus/prometheus.yml").read_text()
+
+    assert f"job_name: {JOB}\n" in text
+    assert TRUTH["job"] == JOB
 
 
 def test_fewer_frauds_than_expected_are_no_missing_labels(scenario: Scenario) -> None:

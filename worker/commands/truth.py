@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from worker.bundle import VerifiedBundle
@@ -67,7 +67,6 @@ DEFAULT_MATURITY_DAYS = 7.0
 
 _DAY_MS = 86_400_000
 
-Ends = Callable[[Collection[TopicPartition]], Mapping[TopicPartition, int]]
 Commit = Callable[[Mapping[TopicPartition, NextOffset]], None]
 
 _LOG = logging.getLogger(__name__)
@@ -134,9 +133,7 @@ def _run(settings: Settings, stop: Stop, closing: ExitStack) -> None:
     served = _serve(at, "metrics_port", routes, closing)
     starts = {place: of.needed for place, of in memory.places.items()}
     reader = closing.enter_context(Follower(clients, starts))
-    loop = TruthLoop(
-        join, reader, metrics, ends=_ends_by(cluster), commit=_commit_by(group)
-    )
+    loop = TruthLoop(join, reader, metrics, ends=cluster.ends, commit=_commit_by(group))
     health.watch(metrics)
     days = {"maturity_days": maturity.label_ms / _DAY_MS}
     _LOG.info("started", extra={"model": bundle.version, **days, **probes, **served})
@@ -194,14 +191,6 @@ class Forecasts:
         except BundleRejected:
             _LOG.warning("no_forecast", extra={"model": version})
             return {}
-
-
-def _ends_by(cluster: Cluster) -> Ends:
-    def ends(places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        bounds = cluster.bounds(sorted(places))
-        return {place: log.end for place, log in bounds.items()}
-
-    return ends
 
 
 def _commit_by(group: GroupStart) -> Commit:

@@ -200,6 +200,10 @@ class Cluster:
         first = partial(removed_until, self._settings)
         return questions.log_bounds(self._admin, places, first)
 
+    def ends(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return where each partition ends for a reader of committed records."""
+        return questions.log_ends(self._admin, places)
+
     def open_ends(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the ends of the logs, commits included that are still open.
 

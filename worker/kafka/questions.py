@@ -102,18 +102,32 @@ def log_bounds(
         No answer in time, or not allowed to know.
     """
     starts = _list_offsets(admin, places, OffsetSpec.earliest())
-    ends = _list_offsets(admin, places, OffsetSpec.latest())
+    ends = log_ends(admin, places)
     trimmed = [place for place in places if starts[place].offset > 0]
     firsts = _list_offsets(admin, trimmed, OffsetSpec.for_timestamp(0))
     bounds = {}
     for place in places:
-        start, end = starts[place].offset, ends[place].offset
+        start, end = starts[place].offset, ends[place]
         first = firsts.get(place)
         until_ms = None if first is None else first.timestamp
         if first is not None and first.offset < 0:
             until_ms = removed_until(place, start, end)
         bounds[place] = LogBounds(start, end, until_ms)
     return bounds
+
+
+def log_ends(
+    admin: AdminClient, places: Sequence[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """Return where each partition ends for a reader of committed records.
+
+    Raises
+    ------
+    BrokerFailed
+        No answer in time, or not allowed to know.
+    """
+    found = _list_offsets(admin, places, OffsetSpec.latest())
+    return {place: answer.offset for place, answer in found.items()}
 
 
 def _list_offsets(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from worker.records import NextOffset, RecordBatch, TopicPartition
@@ -68,7 +68,7 @@ class TruthLoop:
         reader: Reader,
         metrics: TruthMetrics,
         *,
-        ends: Callable[[Collection[TopicPartition]], Mapping[TopicPartition, int]],
+        ends: Callable[[Sequence[TopicPartition]], Mapping[TopicPartition, int]],
         commit: Callable[[Mapping[TopicPartition, NextOffset]], None],
         clock: Callable[[], float] = time.monotonic,
     ):
@@ -118,7 +118,7 @@ class TruthLoop:
         # A label may have been published just before the score that moved the clock.
         ended = self._reader.positions.keys() - self._reader.unread
         if ended:
-            self._reader.ends_are(self._ends(ended))
+            self._reader.ends_are(self._ends(sorted(ended)))
         until_ms = self._join.due(self._holding())
         if until_ms is None:
             return False
