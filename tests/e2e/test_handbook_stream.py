@@ -18,18 +18,31 @@ from tests.live import _headers
 from tests.reading_back import read_back
 from tests.small_models import small_model
 from tests.staged import StagedStream
+from tests.truth_builders import HOUR_MS, Label, truth_of
+from tests.truth_scrapes import (
+    JUDGED_UNTIL,
+    assert_equal_to_scikit_learn,
+    scenario_of,
+    scores_on,
+    scrape,
+    told,
+)
+from tests.waiting import wait_until
 from training.commands.inputs import read_spec
 from training.dataset import read_dataset
 from training.featurize import feature_matrix
 from training.golden import encode_events
 from training.labels import label_history, read_labels
 from training.split import DAY_MS, LabelledHistory
+from worker.bundle import read_bundle
 from worker.codec import parse_origin
 from worker.codec.labels import FRAUD, LABEL_TIME, label_schema
 from worker.codec.scores import published_scores
 from worker.errors import ExitCode
 from worker.features import Spec, row_digests
 from worker.records import EventBatch
+from worker.scoring import load_model
+from worker.truth import Maturity
 
 pytestmark = pytest.mark.data
 
@@ -127,6 +140,71 @@ def test_a_worker_that_joins_late_changes_nothing(
     assert flags == set()
     assert np.array_equal(digests, row_digests(book.X))
     assert {first.end(), second.end()} == {ExitCode.OK}
+
+
+@pytest.fixture
+def shipped(
+    kafka: KafkaBroker, tmp_path: Path, fresh_name: Callable[[str], str]
+) -> Iterator[StagedStream]:
+    """The model that ships, which has learnt from later payments than these."""
+    models = ROOT / "models"
+    stream = StagedStream(
+        kafka,
+        fresh_name("shipped"),
+        models,
+        tmp_path,
+        partitions=4,
+        settings={"FRAUD_START": "earliest"},
+        model=load_model(read_bundle(models)),
+    )
+    stream.create_topics()
+    yield stream
+    stream.stop()
+
+
+def test_labels_tell_of_the_shipped_model_what_scikit_learn_tells(
+    shipped: StagedStream,
+    book: Handbook,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """While a backlog is worked off, from the first payment to the last."""
+    truth = shipped.start("truth", command="truth")
+    truth.await_event("started")
+    scrapes = [scrape(truth)]
+    send(shipped, book)
+    worker = shipped.start()
+    maturity = Maturity(7 * DAY_MS, book.spec.allowed_lateness_ms)
+    last_ms = int(book.events.event_time_ms[-1])
+
+    def is_judged() -> bool:
+        until_ms = told(scrape(truth), JUDGED_UNTIL) * 1000
+        return until_ms >= last_ms - maturity.total_ms - HOUR_MS
+
+    wait_until(is_judged, what="all that is old enough is judged", seconds=240)
+    scrapes.append(scrape(truth))
+
+    labels = [
+        Label(name, int(ms), is_fraud=True, known_ms=int(ms) + LABEL_DELAY_MS)
+        for name, ms, fraud in zip(
+            book.events.transaction_ids,
+            book.events.event_time_ms,
+            book.history.fraud,
+            strict=True,
+        )
+        if fraud
+    ]
+    until_ms = round(told(scrapes[-1], JUDGED_UNTIL) * 1000)
+    said = assert_equal_to_scikit_learn(
+        scenario_of(scrapes, tmp_path / "promtool"),
+        scrapes[-1],
+        truth_of(scores_on(shipped), labels, until_ms=until_ms, maturity=maturity),
+        version=read_bundle(ROOT / "models").version,
+    )
+    with capsys.disabled():
+        print(f"\n{said}")
+    assert told(scrapes[-1], "truth_scores_total", outcome="late") == 0
+    assert worker.end() == truth.end() == ExitCode.OK
 
 
 def send(stream: StagedStream, book: Handbook) -> None:

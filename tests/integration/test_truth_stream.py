@@ -16,45 +16,36 @@ from pathlib import Path
 import confluent_kafka
 import numpy as np
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
-from sklearn.metrics import precision_score, recall_score, roc_auc_score
 
 from demo.broker import KafkaBroker
-from deploy.truth import Quality
 from tests.commanding import run_command
 from tests.live import LiveWorker, Stream
 from tests.marks import MARK
-from tests.promtool import Scenario
-from tests.reading_back import read_back
 from tests.small_models import small_model
 from tests.truth_builders import (
     BEGIN_MS,
     DAY_MS,
     Label,
-    Scored,
-    Truth,
     truth_of,
 )
+from tests.truth_scrapes import (
+    JUDGED_UNTIL,
+    assert_equal_to_scikit_learn,
+    scenario_of,
+    scores_on,
+    scrape,
+    told,
+)
 from tests.waiting import wait_until
-from worker.codec.score_reader import read_scores
 from worker.commands import truth as truth_command
 from worker.config import Settings
 from worker.errors import StateUnusable
 from worker.truth.join import Maturity
-from worker.truth.showing import BINS
-from worker.truth.tally import EDGE_UNITS
 
 DAYS, PAYMENTS_A_DAY = 24, 400
 
 #: The spec's lateness, and seven days for want of a window over labels.
 MATURITY = Maturity(7 * DAY_MS, DAY_MS)
-
-WEEK = Quality("7d")
-
-JUDGED_UNTIL = "truth_judged_until_timestamp_seconds"
-
-#: Values of the series that a scrape found, by name and labels.
-Scrape = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 @dataclass
@@ -143,48 +134,6 @@ def begin(stream: Stream, life: int) -> LiveWorker:
     return truth
 
 
-def scrape(truth: LiveWorker) -> Scrape:
-    """Return what it tells; nothing of the process itself."""
-    text = truth.served().get("/metrics", "")
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name.startswith("fraud_")
-    }
-
-
-def value(scraped: Scrape, name: str, **labels: str) -> float:
-    return scraped.get((f"fraud_{name}", tuple(sorted(labels.items()))), 0.0)
-
-
-def scores_on(stream: Stream) -> list[Scored]:
-    """Return the scores as the topic holds them, each partition in its order."""
-    found = read_scores([m.value() for m in read_back(stream.clients, stream.scores)])
-    columns = zip(
-        found.transaction_ids,
-        found.event_time_ms.tolist(),
-        (found.units / 10**9).tolist(),
-        found.flagged.tolist(),
-        found.model_versions,
-        strict=True,
-    )
-    return [Scored(*row) for row in columns]
-
-
-def scenario_of(scrapes: list[Scrape], directory: Path) -> Scenario:
-    """Let Prometheus have scraped this, four minutes apart, and the last ever since."""
-    directory.mkdir()
-    scenario = Scenario(directory, step="4m")
-    for name, labels in sorted({series for each in scrapes for series in each}):
-        found = [each.get((name, labels)) for each in scrapes]
-        values = ["_" if v is None else repr(v) for v in found]
-        values[-1] += "x190"
-        own = {"job": "fraud-truth", "instance": "t", **dict(labels)}
-        scenario.series(name, " ".join(values), **own)
-    return scenario
-
-
 def test_what_prometheus_says_is_what_scikit_learn_says(
     stream: Stream, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -193,13 +142,13 @@ def test_what_prometheus_says_is_what_scikit_learn_says(
     worker = stream.start("worker")
     truth = begin(stream, 1)
     scrapes = [scrape(truth)]
-    assert value(scrapes[0], "truth_scores_total", outcome="judged") == 0
+    assert told(scrapes[0], "truth_scores_total", outcome="judged") == 0
     for life, day in enumerate((10, 13, 17), start=1):
         payments.write_until(day)
-        judged = value(scrapes[-1], "truth_scores_total", outcome="judged")
+        judged = told(scrapes[-1], "truth_scores_total", outcome="judged")
 
         def goes_on(truth: LiveWorker = truth, judged: float = judged) -> bool:
-            now = value(scrape(truth), "truth_scores_total", outcome="judged")
+            now = told(scrape(truth), "truth_scores_total", outcome="judged")
             return now > judged
 
         wait_until(goes_on, what="more is judged", seconds=60)
@@ -214,12 +163,12 @@ def test_what_prometheus_says_is_what_scikit_learn_says(
     least_ms = BEGIN_MS + (DAYS - 1) * DAY_MS - MATURITY.total_ms
 
     def is_judged() -> bool:
-        return value(scrape(truth), JUDGED_UNTIL) >= least_ms / 1000
+        return told(scrape(truth), JUDGED_UNTIL) >= least_ms / 1000
 
     wait_until(is_judged, what="all that is old enough is judged", seconds=60)
     scrapes.append(scrape(truth))
-    until_ms = round(value(scrapes[-1], JUDGED_UNTIL) * 1000)
-    assert value(scrapes[-1], "truth_scores_total", outcome="late") == 0
+    until_ms = round(told(scrapes[-1], JUDGED_UNTIL) * 1000)
+    assert told(scrapes[-1], "truth_scores_total", outcome="late") == 0
 
     for before, after in itertools.pairwise(scrapes):
         falling = [
@@ -229,60 +178,20 @@ def test_what_prometheus_says_is_what_scikit_learn_says(
             and after[series] < count
         ]
         assert falling == [], "a counter never falls, whoever tells it"
-    assert_equal_to_scikit_learn(
+    said = assert_equal_to_scikit_learn(
         scenario_of(scrapes, tmp_path / "promtool"),
         scrapes[-1],
         truth_of(scored, payments.labels, until_ms=until_ms, maturity=MATURITY),
-        capsys,
+        version="2018-07-31.1",
     )
-    assert value(scrapes[-1], "labels_late_total") > 0
-    assert value(scrapes[-1], "labels_unmatched_total", reason="unknown") > 0
-    assert value(scrapes[-1], "labels_unmatched_total", reason="repeated") > 0
-    assert value(scrapes[-1], "truth_scores_total", outcome="repeated") > 0
+    with capsys.disabled():
+        print(f"\n{said}")
+    assert told(scrapes[-1], "labels_late_total") > 0
+    assert told(scrapes[-1], "labels_unmatched_total", reason="unknown") > 0
+    assert told(scrapes[-1], "labels_unmatched_total", reason="repeated") > 0
+    assert told(scrapes[-1], "truth_scores_total", outcome="repeated") > 0
     assert '"ok"' in truth.served()["/readyz"]
     assert truth.end() == worker.end() == 0
-
-
-def assert_equal_to_scikit_learn(
-    scenario: Scenario,
-    last: Scrape,
-    truth: Truth,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    fraud, flagged = np.array(truth.fraud), np.array(truth.flagged)
-    scores = np.array(truth.scores)
-    units = np.rint(scores * 10**9).astype(np.int64)
-    bins = np.searchsorted(EDGE_UNITS, units, side="right")
-    model = {"model_version": "2018-07-31.1"}
-    for number, slot in enumerate(BINS):
-        for is_fraud, label in ((False, "genuine"), (True, "fraud")):
-            labels = {**model, "score_bin": slot, "label": label}
-            expected = int(((bins == number) & (fraud == is_fraud)).sum())
-            assert value(last, "truth_payments_total", **labels) == expected
-    exact, binned = roc_auc_score(fraud, scores), roc_auc_score(fraud, bins)
-    figures = {
-        "precision": precision_score(fraud, flagged),
-        "recall": recall_score(fraud, flagged),
-        "roc_auc": binned,
-        "calibration": scores.sum() / fraud.sum(),
-        "flag": flagged.mean(),
-        "base": fraud.mean(),
-    }
-    for figure, number_ in figures.items():
-        scenario.expect_value("12h", WEEK.ratio(figure), float(number_), **model)
-    scenario.check()
-    ties = np.bincount(bins[fraud], minlength=len(BINS)) @ np.bincount(
-        bins[~fraud], minlength=len(BINS)
-    )
-    bound = ties / (2 * fraud.sum() * (~fraud).sum())
-    assert 0 < abs(binned - exact) <= bound
-    with capsys.disabled():
-        print(
-            f"\n{len(fraud)} payments, {fraud.sum()} frauds, {flagged.sum()} flagged: "
-            f"precision {figures['precision']:.6f} and recall {figures['recall']:.6f} "
-            f"as scikit-learn's; AUC {binned:.6f} in bins, {exact:.6f} exactly: "
-            f"off by {abs(binned - exact):.1e}, at most {bound:.1e}"
-        )
 
 
 def test_without_its_topics_it_ends_with_a_name(
