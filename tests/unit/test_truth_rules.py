@@ -22,11 +22,11 @@ TRUTH = {"job": "fraud-truth", "instance": "t"}
 MODEL = {"model_version": "m"}
 
 #: Samples four minutes apart, less than Prometheus looks back: nothing for a while,
-#: then all of it for half a day.
-BEFORE, AFTER = "0x2", "x180"
+#: then all of it for some hours.
+BEFORE, AFTER = "0x2", "x60"
 
 #: When all has been seen, and held.
-LATER = "10h"
+LATER = "3h"
 
 #: What the dashboard's variables stand for.
 VARIABLES = {"$__rate_interval": "30m", "$job": ".+", "$instance": ".+"}
@@ -36,11 +36,11 @@ FORECAST = {"precision": 0.95, "recall": 0.71, "roc_auc": 0.87}
 
 @pytest.fixture
 def scenario(tmp_path: Path) -> Scenario:
-    """A worker that does well, for half a day."""
+    """A worker that does well, for some hours."""
     scenario = Scenario(tmp_path, step="4m")
     worker = {"job": "fraud-worker", "instance": "a"}
-    scenario.series("fraud_model_info", "1x190", **worker, **MODEL)
-    scenario.series("fraud_build_info", "1x190", **worker)
+    scenario.series("fraud_model_info", "1x70", **worker, **MODEL)
+    scenario.series("fraud_build_info", "1x70", **worker)
     return scenario
 
 
@@ -90,7 +90,7 @@ def tell(scenario: Scenario, tally: ModelTally, instance: str = "t") -> None:
 def foretell(scenario: Scenario, figures: Labels | dict[str, float]) -> None:
     for figure, value in figures.items():
         labels = {**TRUTH, **MODEL, "figure": figure}
-        scenario.series("fraud_forecast_ratio", f"{value}x190", **labels)
+        scenario.series("fraud_forecast_ratio", f"{value}x70", **labels)
 
 
 @pytest.mark.parametrize("window", WINDOWS)
@@ -263,10 +263,10 @@ LAST_POLL = "fraud_truth_last_poll_timestamp_seconds"
 @pytest.mark.parametrize(
     ("series", "values", "fired"),
     [
-        ("up", "1x190", []),
-        ("up", "1x120 0x70", [DOWN]),
-        (LAST_POLL, "0+240x190", []),
-        (LAST_POLL, "0+240x120 28800x70", [DOWN]),
+        ("up", "1x70", []),
+        ("up", "1x20 0x50", [DOWN]),
+        (LAST_POLL, "0+240x70", []),
+        (LAST_POLL, "0+240x20 4800x50", [DOWN]),
     ],
 )
 def test_a_process_that_counts_nothing_fires(
@@ -274,7 +274,7 @@ def test_a_process_that_counts_nothing_fires(
 ) -> None:
     scenario.series(series, values, **TRUTH)
 
-    scenario.expect_firing("7h", [])
+    scenario.expect_firing("1h", [])
     scenario.expect_firing(LATER, fired)
     scenario.check()
 
