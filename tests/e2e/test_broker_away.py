@@ -12,6 +12,9 @@ import pytest
 
 from demo.broker import KafkaBroker
 from tests.live import Stream, Traffic
+from tests.truth_scrapes import scrape, told
+from tests.truth_traffic import Payments, begin
+from tests.waiting import wait_until
 from worker.errors import ExitCode
 
 
@@ -58,3 +61,26 @@ def test_a_broker_that_is_killed_and_restarted_loses_and_repeats_nothing(
     stream.await_answers(len(stream.inputs()))
     assert stream.answers() == Counter(stream.inputs())
     stream.verify()
+
+
+def test_truth_goes_on_with_the_broker(stream: Stream) -> None:
+    """Though the client still believes in the leaders of before."""
+    labels = f"{stream.group}-labels"
+    stream.kafka.create_topics({labels: stream.partitions})
+    stream.settings["FRAUD_LABELS_TOPIC"] = labels
+    payments = Payments(stream, labels)
+    worker, truth = stream.start("worker"), begin(stream, 1)
+
+    def judged() -> float:
+        return told(scrape(truth), "truth_scores_total", outcome="judged")
+
+    payments.write_until(10)
+    wait_until(judged, what="something is judged", seconds=60)
+    stream.kafka.kill()
+    stream.kafka.start()
+    before = judged()
+    payments.write_until(13)
+
+    wait_until(lambda: judged() > before, what="more is judged", seconds=60)
+    assert truth.process.poll() is None
+    assert {truth.end(), worker.end()} == {ExitCode.OK}

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaException
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as VendorPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
@@ -24,6 +24,16 @@ PATIENCE_SECONDS = 35.0
 
 #: Limit of one attempt, seconds.
 _ATTEMPT_SECONDS = 5.0
+
+#: The client asks by what it knew of the leaders before a broker restarted, and goes on
+#: so for a quarter of an hour unless all topics are asked for.
+_OUTDATED = frozenset(
+    {
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+    }
+)
 
 Answer = TypeVar("Answer")
 
@@ -136,6 +146,14 @@ def _list_offsets(
     asked = {VendorPartition(*place): spec for place in places}
 
     def ask() -> dict[TopicPartition, Any]:
+        try:
+            return answers()
+        except KafkaException as error:
+            if error.args[0].code() in _OUTDATED:
+                admin.list_topics(timeout=_ATTEMPT_SECONDS)
+            raise
+
+    def answers() -> dict[TopicPartition, Any]:
         futures = admin.list_offsets(
             asked,
             isolation_level=IsolationLevel.READ_COMMITTED,
