@@ -24,6 +24,9 @@ STUCK_SECONDS = 60
 #: Records that wait longer than that are behind.
 LAG_SECONDS = 30
 
+#: The worker asks the broker for the ends every five seconds.
+STALE_SECONDS = 60
+
 _SLOW = "job:fraud_event_to_score_slow:ratio_rate"
 _DEAD = "job:fraud_dlq_events:ratio_rate"
 
@@ -124,6 +127,14 @@ def _lag_alerts(clock: Clock) -> Iterator[Alert]:
         "ticket",
         "{{ $labels.topic }} {{ $labels.partition }} does not catch up.",
         hold="10m",
+    )
+    yield Alert(
+        "FraudKafkaStatsStale",
+        f"time() - fraud_kafka_measured_timestamp_seconds > {STALE_SECONDS}",
+        "ticket",
+        "The lag of {{ $labels.topic }} {{ $labels.partition }} was last measured "
+        "{{ $value | humanizeDuration }} ago.",
+        hold="1m",
     )
 
 

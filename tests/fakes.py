@@ -168,6 +168,7 @@ class FakeConsumer:
         self.events: deque[Event] = deque()
         self.paused: set[TopicPartition] = set()
         self.polls: list[float] = []
+        self._last_told: tuple[dict[TopicPartition, int], float] | None = None
         self._assigned: set[TopicPartition] = set()
         self._next: dict[TopicPartition, int] = {}
         self._on_assigned: Assigned
@@ -227,11 +228,21 @@ class FakeConsumer:
             for place, offset in self._next.items()
         }
 
+    def cut_off(self) -> None:
+        """Let the broker say nothing more about the ends of its logs."""
+        self._last_told = self.lags(), time.time()
+
     def lags(self) -> dict[TopicPartition, int]:
+        if self._last_told is not None:
+            return self._last_told[0]
         return {
             place: self.broker.log(place).end - position
             for place, position in self.positions().items()
         }
+
+    def told_at(self) -> dict[TopicPartition, float]:
+        at = time.time() if self._last_told is None else self._last_told[1]
+        return dict.fromkeys(self._next, at)
 
     def ended(self) -> set[TopicPartition]:
         return {

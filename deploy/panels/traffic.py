@@ -109,7 +109,8 @@ KAFKA = Row(
     (
         Panel(
             "Lag in time",
-            "Age of the newest answered record while others wait.",
+            "For how long records have been waiting at most; grows while the broker "
+            "does not say that none does.",
             "s",
             (
                 Query(
@@ -126,6 +127,30 @@ KAFKA = Row(
                 Query(
                     f"sum by (topic) ({mine('fraud_kafka_consumer_lag_messages')})",
                     "{{topic}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Age of the measurement",
+            "Since the broker last told where a partition ends: what the lag is "
+            "measured from. A few seconds when all is well.",
+            "s",
+            (
+                Query(
+                    "time() - min by (topic) "
+                    f"({mine('fraud_kafka_measured_timestamp_seconds')})",
+                    "{{topic}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Replayed by a crash",
+            "Offsets folded since the newest snapshot of each partition, by worker.",
+            "short",
+            (
+                Query(
+                    f"sum by (instance) ({mine('fraud_snapshot_replay_messages')})",
+                    "{{instance}}",
                 ),
             ),
         ),

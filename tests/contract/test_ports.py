@@ -153,6 +153,27 @@ def test_the_position_passes_offsets_that_hold_no_record(
     consumer.close()
 
 
+def test_the_end_is_told_again_and_again_while_nothing_comes(
+    world: World, group: str
+) -> None:
+    place = one_partition(world, group, b"a")
+    consumer, listener = world.consumer(group, "a", place.topic), Listener()
+    listener.join(consumer)
+    began = time.time()
+
+    def told_since(moment: float) -> bool:
+        assert consumer.lags().get(place, 0) <= 1
+        return consumer.told_at().get(place, 0.0) > moment
+
+    poll_until(lambda: told_since(began), (consumer, listener))
+    first = consumer.told_at()[place]
+    poll_until(lambda: told_since(first), (consumer, listener))
+
+    assert consumer.lags() == {place: 0}
+    assert consumer.told_at()[place] <= time.time()
+    consumer.close()
+
+
 def test_a_commit_shows_outputs_and_offsets_together(world: World, group: str) -> None:
     place = one_partition(world, group, b"a")
     scores = world.create_topic(1)

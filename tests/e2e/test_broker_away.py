@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -9,13 +10,16 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from demo.broker import KafkaBroker
-from tests.live import Stream, Traffic
+from tests.live import LiveWorker, Stream, Traffic
 from tests.truth_scrapes import scrape, told
 from tests.truth_traffic import Payments, begin
 from tests.waiting import wait_until
 from worker.errors import ExitCode
+from worker.kafka.ends import ASK_SECONDS
+from worker.metrics.recording import TRUST_SECONDS
 
 
 @pytest.fixture
@@ -84,3 +88,55 @@ def test_truth_goes_on_with_the_broker(stream: Stream) -> None:
     wait_until(lambda: judged() > before, what="more is judged", seconds=60)
     assert truth.process.poll() is None
     assert {truth.end(), worker.end()} == {ExitCode.OK}
+
+
+def test_a_broker_that_is_gone_does_not_freeze_the_lag_at_0(stream: Stream) -> None:
+    """Nothing waits when it goes, and the worker has nothing to do but to ask."""
+    traffic = Traffic(stream)
+    worker = stream.start()
+    traffic.write(200)
+    stream.await_answers(200)
+    wait_until(lambda: lowest(worker, MEASURED) > 0, what="an answer about the ends")
+    wait_until(lambda: highest(worker, LAG) == 0, what="no lag")
+    stream.kafka.kill()
+    killed_at = time.time()
+
+    is_told = TRUST_SECONDS + ASK_SECONDS + 10
+    wait_until(
+        lambda: highest(worker, LAG) > TRUST_SECONDS, what="a lag", seconds=is_told
+    )
+    seen, at = highest(worker, LAG), time.time()
+    measured_at = lowest(worker, MEASURED)
+    wait_until(lambda: highest(worker, LAG) >= seen + 1, what="a lag that goes on")
+
+    assert measured_at <= killed_at + ASK_SECONDS
+    assert seen <= at - measured_at + 1
+    assert highest(worker, BEHIND) == 0, "the last that was known"
+    stream.kafka.start()
+    wait_until(lambda: highest(worker, LAG) == 0, what="no lag", seconds=60)
+    traffic.write(100)
+    stream.await_answers(300)
+    stream.verify()
+
+
+MEASURED = "fraud_kafka_measured_timestamp_seconds"
+LAG = "fraud_kafka_lag_seconds"
+BEHIND = "fraud_kafka_consumer_lag_messages"
+
+
+def values(worker: LiveWorker, name: str) -> list[float]:
+    text = worker.served().get("/metrics", "")
+    return [
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name
+    ]
+
+
+def highest(worker: LiveWorker, name: str) -> float:
+    return max(values(worker, name), default=math.inf)
+
+
+def lowest(worker: LiveWorker, name: str) -> float:
+    return min(values(worker, name), default=-math.inf)

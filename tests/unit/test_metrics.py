@@ -27,7 +27,12 @@ from worker.metrics import (
     metrics_table,
     reference_exposition,
 )
-from worker.metrics.recording import DECISIONS, PARTITION_GAUGES, STAGES
+from worker.metrics.recording import (
+    DECISIONS,
+    PARTITION_GAUGES,
+    STAGES,
+    TRUST_SECONDS,
+)
 from worker.pipeline import BatchResult, PartitionResult, Rejected
 from worker.records import NextOffset, Reason, TopicPartition
 
@@ -41,7 +46,9 @@ OF_THE_PROCESS = ("process_", "python_")
 
 
 def new_metrics() -> WorkerMetrics:
-    return WorkerMetrics(MODEL, app_version="0.1.0", topics=["transactions"])
+    return WorkerMetrics(
+        MODEL, app_version="0.1.0", topics=["transactions"], now=lambda: 1000.0
+    )
 
 
 def series(name: str, *labels: str) -> Series:
@@ -154,12 +161,13 @@ def test_the_table_has_a_line_for_each_metric() -> None:
 
 
 def measure(metrics: WorkerMetrics, place: TopicPartition) -> None:
-    metrics.set_lag(place, 7, 0.5)
+    metrics.set_lag(place, 7, since=999.5, told_at=999.0)
     metrics.set_headroom(place, 9)
     metrics.set_restore(place, 3)
     metrics.set_progress(place, 0.25)
     metrics.set_state(place, 11, 13, 15)
     metrics.set_snapshot_age(place, 17.0)
+    metrics.set_replay_exposure(place, 19)
 
 
 @pytest.mark.parametrize("event", [Rebalance.REVOKED, Rebalance.LOST])
@@ -186,7 +194,35 @@ def test_a_partition_has_every_gauge_while_it_is_assigned() -> None:
 
     values = [metrics.store.value(g, "transactions", "3") for g in PARTITION_GAUGES]
 
-    assert values == [7, 0.5, 9, 3, 0.25, 11, 13, 15, 17.0]
+    assert values == [7, 0.5, 999.0, 9, 3, 0.25, 11, 13, 15, 17.0, 19]
+
+
+def lag_seconds(*, messages: int, since: float, told_at: float, now: float) -> float:
+    metrics = WorkerMetrics(
+        MODEL, app_version="0.1.0", topics=["transactions"], now=lambda: now
+    )
+    metrics.rebalanced(Rebalance.ASSIGNED, [PLACE])
+    metrics.set_lag(PLACE, messages, since=since, told_at=told_at)
+    return series_of(metrics)[series("fraud_kafka_lag_seconds", "transactions", "3")]
+
+
+def test_a_lag_grows_by_the_clock_although_nobody_sets_it() -> None:
+    seconds = [
+        lag_seconds(messages=7, since=100.0, told_at=110.0, now=now)
+        for now in (99.0, 110.0, 170.0)
+    ]
+
+    assert seconds == [0.0, 10.0, 70.0]
+
+
+def test_that_nothing_waits_is_believed_for_a_while_only() -> None:
+    told_at = 110.0
+    seconds = [
+        lag_seconds(messages=0, since=told_at, told_at=told_at, now=told_at + passed)
+        for passed in (0.0, TRUST_SECONDS - 0.5, TRUST_SECONDS, 60.0)
+    ]
+
+    assert seconds == [0.0, 0.0, TRUST_SECONDS, 60.0]
 
 
 def test_a_committed_batch_is_counted() -> None:

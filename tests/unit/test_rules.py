@@ -303,6 +303,7 @@ Case = tuple[list[tuple[str, str, Labels]], list[Labels]]
 SCORED = "fraud_events_scored_total"
 LATENCY = "fraud_event_to_score_seconds"
 LAG, BEHIND = "fraud_kafka_lag_seconds", "fraud_kafka_consumer_lag_messages"
+MEASURED = "fraud_kafka_measured_timestamp_seconds"
 HEADROOM = "fraud_kafka_retention_headroom_messages"
 PLACE = {**WORKER, **TOPIC}
 PASSED = {**WORKER, "model_version": "m", "decision": "passed"}
@@ -403,6 +404,11 @@ CASES: dict[str, Case] = {
     "a partition catches up": (
         [(BEHIND, "4000-9x400", PLACE), (LAG, "29x400", PLACE)],
         [],
+    ),
+    "the broker tells where the partition ends": ([(MEASURED, "0+60x400", PLACE)], []),
+    "the broker has stopped telling it": (
+        [(MEASURED, "0+60x80 4800x300", PLACE), (LAG, "0x400", PLACE)],
+        [fires("FraudKafkaStatsStale", **PLACE)],
     ),
     "partitions move all the time": (
         [("fraud_kafka_rebalances_total", "0+1x400", {**WORKER, "event": "revoked"})],

@@ -11,6 +11,8 @@ import pytest
 
 from tests.transform_builders import Row, batch_of, everything
 from worker.features import FeatureState, FeatureTransform
+from worker.loop import SnapshotPolicy, Snapshots
+from worker.pipeline import PartitionState
 from worker.records import TopicPartition
 from worker.snapshots import (
     SnapshotIdentity,
@@ -168,3 +170,18 @@ def test_a_disk_that_refuses_costs_a_snapshot_and_nothing_else(
 
     assert writer.failures == 1
     assert writer.place is None
+
+
+def test_a_crash_replays_what_came_since_the_newest_one(store: SnapshotStore) -> None:
+    policy = SnapshotPolicy(store, {"transactions": "id-1"}, SPEC.state_fingerprint, 60)
+    snapshots = Snapshots(policy)
+    partition = PartitionState(PLACE, 1, state_after(50), next_offset=50, fold_start=8)
+    before = snapshots.replayed_by_a_crash(partition)
+    snapshots.take_all({PLACE: partition}, ())
+    right_after = snapshots.replayed_by_a_crash(partition)
+    partition.next_offset = 57
+    later = snapshots.replayed_by_a_crash(partition)
+    partition.folded_until = 50
+    restored = Snapshots(policy).replayed_by_a_crash(partition)
+
+    assert [before, right_after, later, restored] == [42, 0, 7, 7]

@@ -34,9 +34,11 @@ REFERENCE = reference_of(["amount", "hour"])
 
 def new_metrics(reference: Reference | None = REFERENCE) -> WorkerMetrics:
     facts = ModelFacts("2018-07-31.1", "a" * 64, "b" * 64, 0.0, "c" * 64, reference)
-    metrics = WorkerMetrics(facts, app_version="0", topics=["transactions"])
+    metrics = WorkerMetrics(
+        facts, app_version="0", topics=["transactions"], now=lambda: 1000.0
+    )
     metrics.rebalanced(Rebalance.ASSIGNED, [PLACE])
-    metrics.set_lag(PLACE, 7, 0.25)
+    metrics.set_lag(PLACE, 7, since=999.75, told_at=999.0)
     metrics.set_restore(PLACE, 0)
     return metrics
 

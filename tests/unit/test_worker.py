@@ -427,6 +427,27 @@ def test_lag_and_state_are_measured_every_second() -> None:
     assert value(catalogue.STATE_EVENTS, INPUT, "0") == 1
 
 
+def test_a_broker_that_says_nothing_more_does_not_hold_the_lag_at_0() -> None:
+    """Nothing waits, by the last that was heard; then an hour passes in silence."""
+    bench = begun(new_bench())
+    bench.write(b"a")
+    bench.clock.now += 1.0
+    bench.worker.run_once()
+    before = lag_told(bench)
+    bench.consumer.cut_off()
+    bench.clock.now += 1.0
+    bench.worker.run_once()
+    measured = bench.metrics.store.value(catalogue.KAFKA_MEASURED, INPUT, "0")
+    bench.metrics.store._now = lambda: measured + 3600.0
+
+    assert before == 0
+    assert lag_told(bench) == pytest.approx(3600.0)
+
+
+def lag_told(bench: Bench) -> float:
+    return bench.metrics.store.value(catalogue.KAFKA_LAG, INPUT, "0")
+
+
 def test_a_broker_that_fails_while_stopping_is_not_the_worker_s_failure() -> None:
     bench = new_bench()
     bench.write(b"a")

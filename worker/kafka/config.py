@@ -76,6 +76,18 @@ def common_properties(settings: ClientSettings) -> dict[str, Any]:
     }
 
 
+def asking_properties(settings: ClientSettings) -> dict[str, Any]:
+    """Return the properties of a client that only asks where partitions end."""
+    return {
+        # It asks leaders that it remembers, and neither a broker that says they are the
+        # leaders of an earlier epoch nor any other refusal makes it look again: after a
+        # broker's restart it would get no answer for five minutes.
+        "metadata.max.age.ms": 5_000,
+        "topic.metadata.refresh.interval.ms": 4_000,
+        **common_properties(settings),
+    }
+
+
 def outsider_properties(settings: ClientSettings) -> dict[str, Any]:
     """Return the properties of a consumer that reads the group but never joins it."""
     return {

@@ -17,14 +17,11 @@ from confluent_kafka.admin import AdminClient
 
 from worker.errors import CommitAborted
 from worker.kafka import questions
-from worker.kafka.config import ClientSettings, common_properties, consumer_properties
+from worker.kafka.config import ClientSettings, asking_properties, consumer_properties
+from worker.kafka.ends import LogEnds
 from worker.kafka.faults import Notice, fatal_for, notice_of
 from worker.kafka.fetching import Fetcher
-from worker.kafka.partitions import (
-    vendor_offsets,
-    vendor_partitions,
-    with_followers,
-)
+from worker.kafka.partitions import vendor_offsets, vendor_partitions, with_followers
 from worker.kafka.reader import removed_until
 from worker.kafka.reading import Reading, place_of, where
 from worker.kafka.refusals import Refusals
@@ -62,7 +59,8 @@ class KafkaConsumer:
         self._settings = settings
         self._topics = list(topics)
         self._vendor = Consumer(consumer_properties(settings))
-        self._admin = AdminClient(common_properties(settings))
+        self._admin = AdminClient(asking_properties(settings))
+        self._ends = LogEnds(self._admin)
         self._reading = Reading()
         self._fetcher = Fetcher(self._vendor, self._records, delay_seconds)
         self._paused: set[TopicPartition] = set()
@@ -162,7 +160,11 @@ class KafkaConsumer:
 
     def lags(self) -> dict[TopicPartition, int]:
         """Return how many offsets lie before the end, where the broker has told it."""
-        return questions.lags(self._vendor, self.positions())
+        return self._ends.lags(self._vendor, self.positions())
+
+    def told_at(self) -> Mapping[TopicPartition, float]:
+        """Return as of when the broker has told the end, seconds since 1970."""
+        return self._ends.told_at
 
     def headrooms(self) -> dict[TopicPartition, int]:
         """Return how many offsets lie behind the start, where it has told that."""

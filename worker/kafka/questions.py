@@ -9,7 +9,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
+from confluent_kafka import (
+    OFFSET_INVALID,
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+)
 from confluent_kafka import TopicPartition as VendorPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
@@ -159,10 +165,14 @@ def _list_offsets(
             isolation_level=IsolationLevel.READ_COMMITTED,
             request_timeout=_ATTEMPT_SECONDS,
         )
-        return {
+        answers = {
             TopicPartition(place.topic, place.partition): future.result()
             for place, future in futures.items()
         }
+        # What was not answered in time has no error but an impossible offset.
+        if any(answer.offset == OFFSET_INVALID for answer in answers.values()):
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        return answers
 
     return _insist("the ends of the log", ask) if asked else {}
 
@@ -189,18 +199,6 @@ def _without_errors(answers: list[VendorPartition]) -> list[VendorPartition]:
         if answer.error is not None:
             raise KafkaException(answer.error)
     return answers
-
-
-def lags(
-    client: Consumer, positions: Mapping[TopicPartition, int]
-) -> dict[TopicPartition, int]:
-    """Return how far positions lie before the ends that the broker last told."""
-    found = {}
-    for place, position in positions.items():
-        _, end = client.get_watermark_offsets(VendorPartition(*place), cached=True)
-        if end >= 0:
-            found[place] = max(0, end - position)
-    return found
 
 
 def headrooms(

@@ -75,7 +75,14 @@ class Consumer(Protocol):
         ...
 
     def lags(self) -> Mapping[TopicPartition, int]:
-        """Return how many offsets lie before the end, where that is known."""
+        """Return how many offsets lie before the end, where that is known.
+
+        Where the broker is gone this stands still; `told_at` says as of when it holds.
+        """
+        ...
+
+    def told_at(self) -> Mapping[TopicPartition, float]:
+        """Return as of when the broker has told the end, seconds since 1970."""
         ...
 
     def headrooms(self) -> Mapping[TopicPartition, int]:

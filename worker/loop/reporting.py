@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from worker.loop.assignment import Assignment
+from worker.loop.lag import LagClock
 from worker.loop.ports import Consumer
 from worker.loop.snapshots import Snapshots
 from worker.metrics import AbortReason, Rebalance, WorkerMetrics
-from worker.pipeline import BatchResult, PartitionResult, Rejected
+from worker.pipeline import BatchResult, PartitionResult, PartitionState, Rejected
 from worker.records import Reason, TopicPartition
 
 _LOG = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ class Report:
         self._now = now
         self._polled_at = now()
         self._snapshots_failed = 0
-        self._newest_ms: dict[TopicPartition, int] = {}
+        self._lag = LagClock()
 
     def polling(self) -> None:
         """Note that a poll begins: since the last one the loop was busy."""
@@ -53,7 +54,7 @@ class Report:
         )
         for place, part in result.parts.items():
             if part.consumed:
-                self._newest_ms[place] = int(part.timestamps_ms[-1])
+                self._lag.answered(place, int(part.timestamps_ms[-1]), self._polled_at)
             _warn_of_dead_letters(place, part)
 
     def aborted(self, reason: AbortReason) -> None:
@@ -62,8 +63,7 @@ class Report:
 
     def moved(self, event: Rebalance, places: Collection[TopicPartition]) -> None:
         """Count partitions that came or went."""
-        for place in places:
-            self._newest_ms.pop(place, None)
+        self._lag.begin(places, self._now())
         self._metrics.rebalanced(event, places)
 
     def restored(self, seconds: Iterable[float]) -> None:
@@ -72,10 +72,12 @@ class Report:
             self._metrics.restored(took)
 
     def measure_snapshots(
-        self, snapshots: Snapshots, places: Collection[TopicPartition]
+        self, snapshots: Snapshots, folded: Mapping[TopicPartition, PartitionState]
     ) -> None:
-        """Set the age of each partition's newest snapshot, and count failures."""
-        for place in places:
+        """Set what a crash would replay of each partition, and count failures."""
+        for place, partition in folded.items():
+            exposed = snapshots.replayed_by_a_crash(partition)
+            self._metrics.set_replay_exposure(place, exposed)
             age_seconds = snapshots.age_seconds(place)
             if age_seconds is not None:
                 self._metrics.set_snapshot_age(place, age_seconds)
@@ -85,10 +87,9 @@ class Report:
     def measure(self, consumer: Consumer, assignment: Assignment) -> None:
         """Set what is true now: how far behind, how much to restore, how much held."""
         for place, messages in consumer.lags().items():
-            newest_ms = self._newest_ms.get(place, -1)
-            is_behind = messages > 0 and newest_ms >= 0
-            seconds = max(0.0, self._now() - newest_ms / 1000) if is_behind else 0.0
-            self._metrics.set_lag(place, messages, seconds)
+            told_at = consumer.told_at().get(place)
+            since, as_of = self._lag.measured(place, messages, told_at)
+            self._metrics.set_lag(place, messages, since=since, told_at=as_of)
         for place, messages in consumer.headrooms().items():
             self._metrics.set_headroom(place, messages)
         positions = consumer.positions()

@@ -104,6 +104,12 @@ class Snapshots:
         finished = self._writer.finished.get(place)
         return None if finished is None else time.monotonic() - finished
 
+    def replayed_by_a_crash(self, partition: PartitionState) -> int:
+        """Return how many offsets were folded since the newest one, read or written."""
+        written = self._writer.next_offsets.get(partition.place, 0)
+        held = max(written, partition.fold_start, partition.folded_until)
+        return max(0, partition.next_offset - held)
+
     def has_any(self, place: TopicPartition) -> bool:
         """Whether there may be one from which the partition can start."""
         return self._policy.store.has_any(place)

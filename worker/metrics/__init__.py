@@ -7,15 +7,14 @@ place where a metric is declared.
 from worker.metrics.catalogue import (
     CATALOGUE,
     REFERENCE_CATALOGUE,
-    Metric,
 )
+from worker.metrics.declaring import Metric
+from worker.metrics.exposition import exposition, reference_exposition
 from worker.metrics.facts import ModelFacts
 from worker.metrics.recording import (
     AbortReason,
     Rebalance,
     WorkerMetrics,
-    exposition,
-    reference_exposition,
 )
 from worker.metrics.store import MetricStore
 from worker.metrics.table import metrics_table

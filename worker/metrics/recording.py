@@ -6,19 +6,14 @@ import enum
 from collections.abc import Callable, Collection, Iterable, Sequence
 from importlib.metadata import version
 from platform import python_version
-from time import monotonic
+from time import monotonic, time
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import (
-    CollectorRegistry,
-    GCCollector,
-    ProcessCollector,
-    generate_latest,
-)
 
 from worker.drift import BinCounter
 from worker.metrics import catalogue as names
+from worker.metrics.declaring import Metric
 from worker.metrics.facts import Batch, ModelFacts, Part
 from worker.metrics.reference import describe_reference
 from worker.metrics.store import MetricStore
@@ -34,6 +29,7 @@ DECISIONS = ("flagged", "passed")
 PARTITION_GAUGES = (
     names.KAFKA_CONSUMER_LAG,
     names.KAFKA_LAG,
+    names.KAFKA_MEASURED,
     names.KAFKA_HEADROOM,
     names.RESTORE_REMAINING,
     names.RESTORE_PROGRESS,
@@ -41,7 +37,12 @@ PARTITION_GAUGES = (
     names.STATE_EVENTS,
     names.STATE_UNKNOWN_LABELS,
     names.SNAPSHOT_AGE,
+    names.REPLAY_EXPOSURE,
 )
+
+#: For so long it is believed that nothing waits, seconds. The broker is asked every
+#: five seconds; a single answer may be lost.
+TRUST_SECONDS = 15.0
 
 
 class AbortReason(enum.StrEnum):
@@ -68,6 +69,8 @@ class WorkerMetrics:
         Of this package.
     topics
         The topics that are consumed.
+    now
+        Seconds since 1970.
 
     Attributes
     ----------
@@ -75,8 +78,15 @@ class WorkerMetrics:
         Whether what the last poll brought is still being answered.
     """
 
-    def __init__(self, model: ModelFacts, *, app_version: str, topics: Iterable[str]):
-        self.store = MetricStore(names.CATALOGUE)
+    def __init__(
+        self,
+        model: ModelFacts,
+        *,
+        app_version: str,
+        topics: Iterable[str],
+        now: Callable[[], float] = time,
+    ):
+        self.store = MetricStore(names.CATALOGUE, now)
         self._model_version = model.version
         self._partitions: set[TopicPartition] = set()
         self._polled_at: float | None = None
@@ -143,10 +153,28 @@ class WorkerMetrics:
                     self.store.remove(gauge, *_labels(place))
         self.store.set(names.KAFKA_ASSIGNED_PARTITIONS, len(self._partitions))
 
-    def set_lag(self, place: TopicPartition, messages: int, seconds: float) -> None:
-        """Set how far a partition is behind its end."""
+    def set_lag(
+        self, place: TopicPartition, messages: int, *, since: float, told_at: float
+    ) -> None:
+        """Set how far a partition is behind its end.
+
+        Parameters
+        ----------
+        since
+            Before that moment nothing waits: the lag in seconds grows from there, by
+            the clock of this machine, until it is set anew.
+        told_at
+            When the broker was last asked for the end. Where nothing waits, that is
+            believed for a while.
+        """
         self._set(names.KAFKA_CONSUMER_LAG, place, messages)
-        self._set(names.KAFKA_LAG, place, seconds)
+        self._set(names.KAFKA_MEASURED, place, told_at)
+        if place in self._partitions:
+            hidden_until = 0.0 if messages else told_at + TRUST_SECONDS
+            labels = _labels(place)
+            self.store.set_age(
+                names.KAFKA_LAG, since, *labels, hidden_until=hidden_until
+            )
 
     def set_headroom(self, place: TopicPartition, messages: int) -> None:
         """Set how much retention has left behind what was read."""
@@ -172,6 +200,10 @@ class WorkerMetrics:
         self._set(names.STATE_EVENTS, place, events)
         self._set(names.STATE_UNKNOWN_LABELS, place, unknown_labels)
 
+    def set_replay_exposure(self, place: TopicPartition, messages: int) -> None:
+        """Set how many offsets a crash would replay."""
+        self._set(names.REPLAY_EXPOSURE, place, messages)
+
     def set_snapshot_age(self, place: TopicPartition, seconds: float) -> None:
         """Set how much a crash would replay at least."""
         self._set(names.SNAPSHOT_AGE, place, seconds)
@@ -180,13 +212,13 @@ class WorkerMetrics:
         """Count snapshots that could not be written."""
         self.store.add(names.SNAPSHOT_FAILURES, count)
 
-    def _set(self, gauge: names.Metric, place: TopicPartition, value: float) -> None:
+    def _set(self, gauge: Metric, place: TopicPartition, value: float) -> None:
         # What is no longer ours must not come back after its series has ended.
         if place in self._partitions:
             self.store.set(gauge, value, *_labels(place))
 
     def _create(self, topics: Iterable[str]) -> None:
-        closed: dict[names.Metric, Iterable[tuple[str, ...]]] = {
+        closed: dict[Metric, Iterable[tuple[str, ...]]] = {
             names.EVENTS_CONSUMED: [(topic,) for topic in topics],
             names.EVENTS_SCORED: [(self._model_version, d) for d in DECISIONS],
             names.DLQ_EVENTS: [(reason,) for reason in Reason],
@@ -250,22 +282,6 @@ class WorkerMetrics:
             seconds = _seconds_since(scored, committed_at)
             store.observe_all(names.EVENT_TO_SCORE, seconds, self._model_version)
             store.set(names.WORKER_LAST_SCORE, committed_at)
-
-
-def exposition(metrics: WorkerMetrics) -> Callable[[], bytes]:
-    """Return what makes the text of all metrics, those of the process included."""
-    registry = CollectorRegistry()
-    registry.register(metrics.store)
-    ProcessCollector(registry=registry)
-    GCCollector(registry=registry)
-    return lambda: generate_latest(registry)
-
-
-def reference_exposition(metrics: WorkerMetrics) -> Callable[[], bytes]:
-    """Return what makes the text of the reference: what live values are held to."""
-    registry = CollectorRegistry()
-    registry.register(metrics.reference)
-    return lambda: generate_latest(registry)
 
 
 def _labels(place: TopicPartition) -> tuple[str, str]:

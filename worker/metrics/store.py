@@ -7,8 +7,9 @@ array of observations at the price of one.
 from __future__ import annotations
 
 import threading
+import time
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from worker.metrics.catalogue import Metric
+from worker.metrics.declaring import Metric
 
 Labels = tuple[str, ...]
 
@@ -41,11 +42,20 @@ class MetricStore(Collector):
     """The series of a catalogue; a collector for any registry.
 
     Hold `lock` around writes that a reader must see together or not at all.
+
+    Parameters
+    ----------
+    now
+        Seconds since 1970, read when somebody asks: ages grow while the writer hangs.
     """
 
-    def __init__(self, catalogue: Iterable[Metric]):
+    def __init__(
+        self, catalogue: Iterable[Metric], now: Callable[[], float] = time.time
+    ):
         self.lock = threading.Lock()
+        self._now = now
         self._values: dict[Metric, dict[Labels, float]] = {}
+        self._ages: dict[Metric, dict[Labels, tuple[float, float]]] = {}
         self._rows: dict[Metric, tuple[list[Labels], NDArray[np.float64]]] = {}
         self._distributions: dict[Metric, dict[Labels, _Distribution]] = {}
         self._edges: dict[Metric, NDArray[np.float64]] = {}
@@ -83,6 +93,13 @@ class MetricStore(Collector):
         assert len(labels) == len(metric.labels), metric.name
         self._values[metric][labels] = value
 
+    def set_age(
+        self, metric: Metric, since: float, *labels: str, hidden_until: float = 0.0
+    ) -> None:
+        """Let a gauge tell the seconds since a moment, and 0 until another one."""
+        assert len(labels) == len(metric.labels), metric.name
+        self._ages.setdefault(metric, {})[labels] = since, hidden_until
+
     def observe(self, metric: Metric, value: float, *labels: str) -> None:
         """Add one observation to a histogram; its series must have been created."""
         series = self._distributions[metric][labels]
@@ -108,15 +125,20 @@ class MetricStore(Collector):
     def remove(self, metric: Metric, *labels: str) -> None:
         """End a series, if there is one."""
         self._values[metric].pop(labels, None)
+        self._ages.get(metric, {}).pop(labels, None)
 
     def value(self, metric: Metric, *labels: str) -> float:
         """Return the value of a counter or gauge; raises KeyError."""
+        if metric in self._ages:
+            return self._age(*self._ages[metric][labels])
         return self._values[metric][labels]
 
     def collect(self) -> Iterator[Family]:
         """Yield all families as they were at one moment between two batches."""
         with self.lock:
             values = {metric: dict(of) for metric, of in self._values.items()}
+            for metric, ages in self._ages.items():
+                values[metric] = {k: self._age(*age) for k, age in ages.items()}
             for metric, (labels, row) in self._rows.items():
                 values[metric] = dict(zip(labels, row.tolist(), strict=True))
             distributions = {
@@ -127,6 +149,10 @@ class MetricStore(Collector):
             yield _family(metric, series)
         for metric, histograms in distributions.items():
             yield _histogram_family(metric, histograms)
+
+    def _age(self, since: float, hidden_until: float) -> float:
+        now = self._now()
+        return max(0.0, now - since) if now >= hidden_until else 0.0
 
 
 def _family(metric: Metric, series: dict[Labels, float]) -> Family:

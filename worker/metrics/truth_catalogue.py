@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.metrics.catalogue import Metric
+from worker.metrics.declaring import Metric
 
 _DAY_SECONDS = 86_400.0
 

@@ -63,6 +63,8 @@ class SnapshotWriter:
     finished
         When the newest snapshot of each partition was complete, in seconds of the
         monotonic clock.
+    next_offsets
+        Up to where those snapshots hold the log.
     failures
         Snapshots that could not be written.
     """
@@ -73,6 +75,7 @@ class SnapshotWriter:
         self._file: _File | None = None
         self._thread: threading.Thread | None = None
         self.finished: dict[TopicPartition, float] = {}
+        self.next_offsets: dict[TopicPartition, int] = {}
         self.failures = 0
 
     @property
@@ -169,6 +172,7 @@ class SnapshotWriter:
             if _write_slices(file, unfinished):
                 unfinished.rename(path)
                 self._store.prune(file.place)
+                self.next_offsets[file.place] = file.header.next_offset
                 self.finished[file.place] = time.monotonic()
         except OSError as error:
             file.is_abandoned = True
