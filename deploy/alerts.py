@@ -143,6 +143,10 @@ def _model_alerts(clock: Clock) -> Iterator[Alert]:
     scored = scored.replace("1h", clock("1h"))
     flagged = scored.replace("{}", '{decision="flagged"}')
     total = scored.replace("{}", "")
+    # Who is let through as control group would have been flagged; the forecast knows
+    # no such group, and workers from before there was one tell of none.
+    group = total.replace("scored", "control_group")
+    flagged = f"({flagged} + ({group} or 0 * {flagged}))"
     forecast = f"max by (model_version) (fraud_forecast_flag_ratio) * {total}"
     yield Alert(
         "FraudFlagRateOffForecast",

@@ -8,6 +8,7 @@ import numpy as np
 
 from tests.streams import PLACE
 from worker.audit.contents import Contents
+from worker.audit.differences import InForce
 from worker.audit.fold import FoldedRecords, FoldStart, LogFold
 from worker.audit.pairing import PartitionAudit
 from worker.audit.published import read_answers
@@ -23,6 +24,7 @@ def audit_stream(
     *,
     first: int = 0,
     thresholds: Sequence[float] = (),
+    shares: Sequence[float] | None = None,
     start: FoldStart | None = None,
     versions_left: set[str] | None = None,
 ) -> AuditReport:
@@ -32,7 +34,7 @@ def audit_stream(
     contents = Contents(
         by_version.get,
         feature_fingerprint=models[0].spec.feature_fingerprint,
-        thresholds=thresholds,
+        in_force=InForce(tuple(thresholds), None if shares is None else tuple(shares)),
     )
     fold = LogFold(
         models[0].stages[0],

@@ -77,6 +77,7 @@ def right_answers(
     dead_letters_topic: str = "dead-letters",
     incomplete_until_ms: int | None = None,
     live_from: int = 0,
+    control_group_share: float = 0.0,
 ) -> list[Output]:
     """What the worker's own pipeline publishes for the records of one partition."""
     place = TopicPartition(records.topics[0], records.partitions[0])
@@ -87,6 +88,7 @@ def right_answers(
         threshold=model.threshold,
         app_version="0",
         max_message_bytes=MAX_MESSAGE_BYTES,
+        control_group_share=control_group_share,
     )
     partition = PartitionState(
         place,

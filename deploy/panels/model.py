@@ -75,6 +75,20 @@ QUALITY = Row(
             ),
         ),
         Panel(
+            "Control group",
+            "Share of the payments to be flagged that is let through to learn from: "
+            "about what is set, or nothing.",
+            "percentunit",
+            (
+                Query(
+                    f"sum({rate('fraud_events_control_group_total')})\n"
+                    f"/ (sum({rate('fraud_events_control_group_total')})\n"
+                    f"   + sum({rate('fraud_events_scored_total', _FLAGGED)}) > 0)",
+                    "let through",
+                ),
+            ),
+        ),
+        Panel(
             "Mean score",
             "What the model expects: the share of frauds among all payments.",
             "percentunit",

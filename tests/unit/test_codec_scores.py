@@ -72,7 +72,39 @@ def test_the_published_score_decides() -> None:
 def test_the_decision_can_be_asked_for() -> None:
     encoder = ScoreEncoder(0.62, "v")
 
-    assert encoder.flag(np.array([0.62 - 1e-12, 0.619])).tolist() == [True, False]
+    flagged, group = encoder.decide(["1", "2"], np.array([0.62 - 1e-12, 0.619]))
+
+    assert flagged.tolist() == [True, False]
+    assert group is None
+
+
+def test_who_is_let_through_is_marked_and_who_is_not_names_the_share() -> None:
+    """Of these ids the first and the third belong to a group of a quarter."""
+    none, ids = np.zeros(4, np.bool_), ["1", "3", "2", "5"]
+    batch = EventBatch(ids, np.full(4, EVENT_TIME_MS), {})
+    encoder = ScoreEncoder(0.62, "v", 0.25)
+    scores = np.array([0.9, 0.9, 0.1, 0.62])
+
+    values = encoder.encode(batch, scores, none, none, none)
+    flagged, group = encoder.decide(ids, scores)
+
+    decided = [b'{"flagged":' + v.partition(b'"flagged":')[2] for v in values]
+    rest = b',"threshold":0.62,"model_version":"v"'
+    share = b',"control_group_share":0.25}'
+    through = b'{"flagged":false' + rest + b',"control_group":true' + share
+    assert decided == [
+        through,
+        b'{"flagged":true' + rest + share,
+        b'{"flagged":false' + rest + b"}",
+        through,
+    ]
+    assert flagged.tolist() == [False, True, False, False]
+    assert group is not None
+    assert group.tolist() == [True, False, False, True]
+
+
+def test_without_a_share_no_score_says_anything_of_a_group() -> None:
+    assert encode([0.9])[0].keys().isdisjoint({"control_group", "control_group_share"})
 
 
 def test_flags_are_written_where_there_are_any_in_one_order() -> None:

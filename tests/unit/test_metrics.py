@@ -92,6 +92,7 @@ def result_of(
         incomplete=4,
         timestamps_ms=np.array(stamps, np.int64),
         scored_timestamps_ms=np.array(scored_ms, np.int64),
+        control_group=5,
     )
     seconds = dict.fromkeys(("decode", "transform", "score", "encode"), 0.002)
     return BatchResult({PLACE: part}, seconds)
@@ -112,6 +113,7 @@ def test_every_closed_series_begins_at_0() -> None:
         *(series("fraud_commit_aborts_total", reason) for reason in AbortReason),
         *(series("fraud_kafka_rebalances_total", event) for event in Rebalance),
         *(series("fraud_batch_stage_duration_seconds_count", s) for s in STAGES),
+        series("fraud_events_control_group_total", version),
         series("fraud_event_to_score_seconds_count", version),
         series("fraud_queue_wait_seconds_count"),
         series("fraud_batch_size_events_count"),
@@ -235,6 +237,7 @@ def test_a_committed_batch_is_counted() -> None:
     assert value(catalogue.EVENTS_CONSUMED, "transactions") == 5
     assert value(catalogue.EVENTS_SCORED, MODEL.version, "flagged") == 1
     assert value(catalogue.EVENTS_SCORED, MODEL.version, "passed") == 1
+    assert value(catalogue.EVENTS_CONTROL_GROUP, MODEL.version) == 5
     assert value(catalogue.EVENTS_REPLAYED) == 5
     assert value(catalogue.DLQ_EVENTS, "not_json") == 2
     assert value(catalogue.DLQ_EVENTS, "empty") == 1

@@ -301,6 +301,7 @@ TOPIC = {"topic": "transactions", "partition": "0"}
 Case = tuple[list[tuple[str, str, Labels]], list[Labels]]
 
 SCORED = "fraud_events_scored_total"
+THROUGH = "fraud_events_control_group_total"
 LATENCY = "fraud_event_to_score_seconds"
 LAG, BEHIND = "fraud_kafka_lag_seconds", "fraud_kafka_consumer_lag_messages"
 MEASURED = "fraud_kafka_measured_timestamp_seconds"
@@ -430,6 +431,20 @@ CASES: dict[str, Case] = {
     ),
     "three times the flags": (
         [(SCORED, "0+97x400", PASSED), (SCORED, "0+3x400", FLAGGED), FORECAST],
+        [fires("FraudFlagRateOffForecast", model_version="m")],
+    ),
+    "flags as forecast, half of them let through": (
+        [
+            *((SCORED, "0+190x400", PASSED), (SCORED, "0+1x400", FLAGGED)),
+            *((THROUGH, "0+1x400", {**WORKER, "model_version": "m"}), FORECAST),
+        ],
+        [],
+    ),
+    "three times the flags, nearly all of them let through": (
+        [
+            *((SCORED, "0+99x400", PASSED), (SCORED, "0+1x400", FLAGGED)),
+            *((THROUGH, "0+2x400", {**WORKER, "model_version": "m"}), FORECAST),
+        ],
         [fires("FraudFlagRateOffForecast", model_version="m")],
     ),
     "no flags any more": (

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,9 @@ def write(path: Path, values: list[bytes | None]) -> str:
     return str(path)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.25])
 def test_scores_are_those_of_the_worker_byte_for_byte(
+    share: float,
     settings: Settings,
     model: LoadedModel,
     log: RecordBatch,
@@ -64,14 +67,15 @@ def test_scores_are_those_of_the_worker_byte_for_byte(
 ) -> None:
     file = write(tmp_path / "payments.jsonl", log.values)
 
-    code = run_command(score, settings, file)
+    code = run_command(score, replace(settings, control_group_share=share), file)
 
     out, err = capfdbinary.readouterr()
-    answers = right_answers(model, log)
+    answers = right_answers(model, log, control_group_share=share)
     expected = [o.value for o in answers if o.topic == "scores"]
     assert code == 0
     assert out.splitlines() == expected
     assert b"scored %d, " % len(expected) in err
+    assert (b'"control_group":true' in out) is (share > 0)
 
 
 def test_only_flagged_payments_have_reasons(

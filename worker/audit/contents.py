@@ -6,13 +6,19 @@ taken apart to name the fields.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.audit.claims import (
+    by_share,
+    dead_letter_of,
+    published_flags,
+    published_versions,
+)
 from worker.audit.differences import (
+    InForce,
     ScoreRules,
     dead_letter_differences,
     header_differences,
@@ -21,8 +27,7 @@ from worker.audit.differences import (
 from worker.audit.fold import FoldedRecords
 from worker.audit.pairing import Answers, Comparison, Verdict
 from worker.audit.report import Finding
-from worker.codec import DeadLetter, ScoreEncoder, origin_headers, parse_dead_letter
-from worker.records import Header
+from worker.codec import DeadLetter, ScoreEncoder, origin_headers
 from worker.scoring import LoadedModel
 from worker.scoring.golden import LAST_PLACES, TOLERANCE
 
@@ -32,29 +37,7 @@ Rows = NDArray[np.intp]
 _LAST_PLACES = LAST_PLACES * float(np.spacing(1.0))
 
 
-class _Published(msgspec.Struct):
-    """The parts of a published score that decide how to check the others."""
-
-    model_version: str
-    flagged: bool = False
-
-
-_decode = msgspec.json.Decoder(_Published).decode
-
-
-def published_versions(answers: Answers) -> list[str | None]:
-    """Return the model version that each answer names, None for one that is garbage."""
-    if answers.is_score:
-        return [_version(value) for value in answers.values]
-    letters = map(_dead_letter, answers.headers)
-    return [None if letter is None else letter.model_version for letter in letters]
-
-
-def _version(value: bytes | None) -> str | None:
-    try:
-        return _decode(value or b"").model_version
-    except msgspec.MsgspecError:
-        return None
+BY_THE_BUNDLE = InForce()
 
 
 class Contents:
@@ -67,8 +50,8 @@ class Contents:
     feature_fingerprint
         Of the spec that the records were folded by. Answers of a model with another
         spec are left alone, and their versions collected in `other_versions`.
-    thresholds
-        Thresholds that were in force in place of the model's own.
+    in_force
+        What was set for the workers that answered.
     stage
         The one that rejects records; by default that of the first entity.
     """
@@ -78,12 +61,12 @@ class Contents:
         model_of: Callable[[str], LoadedModel | None],
         *,
         feature_fingerprint: str,
-        thresholds: Sequence[float] = (),
+        in_force: InForce = BY_THE_BUNDLE,
         stage: str | None = None,
     ):
         self._model_of = model_of
         self._fingerprint = feature_fingerprint
-        self._thresholds = tuple(thresholds)
+        self._in_force = in_force
         self._stage = stage
         self.other_versions: set[str] = set()
 
@@ -127,12 +110,16 @@ class Contents:
         usable = rows.is_score.copy()
         usable[usable] = rows.comparable[rows.events[usable]]
         at = np.flatnonzero(usable)
-        wrong = _differing_scores(
-            rows.take(at), answers.take(at), model, self._thresholds
-        )
         verdicts = [
-            Verdict(int(at[row]), Finding.DIFFERENT, ", ".join(names))
-            for row, names in wrong
+            Verdict(int(of_share[row]), Finding.DIFFERENT, ", ".join(names))
+            for share, of_share in by_share(answers, at)
+            for row, names in _wrong_scores(
+                rows.take(of_share),
+                answers.take(of_share),
+                model,
+                self._in_force,
+                share,
+            )
         ]
         wrong_kind = np.flatnonzero(~rows.is_score)
         verdicts += _verdicts(
@@ -142,19 +129,42 @@ class Contents:
         return Comparison(compared, len(answers) - compared, verdicts)
 
 
+def _wrong_scores(
+    rows: FoldedRecords,
+    answers: Answers,
+    model: LoadedModel,
+    in_force: InForce,
+    share: float,
+) -> list[tuple[int, list[str]]]:
+    """Return the rows that differ, with the names of the fields; all are events.
+
+    All of them name the same share of the control group, which may have been none that
+    was in force.
+    """
+    wrong = _differing_scores(rows, answers, model, in_force, share)
+    if in_force.shares is None or share in in_force.shares:
+        return wrong
+    # What does not reach the threshold names no share, and is right without one.
+    reached = np.flatnonzero(published_flags(answers) | (share > 0))
+    known = {row for row, _ in wrong}
+    more = (row for row in reached.tolist() if row not in known)
+    return wrong + [(row, ["control_group_share"]) for row in more]
+
+
 def _differing_scores(
     rows: FoldedRecords,
     answers: Answers,
     model: LoadedModel,
-    thresholds: tuple[float, ...],
+    in_force: InForce,
+    share: float,
 ) -> list[tuple[int, list[str]]]:
-    """Return the rows that differ, with the names of the fields; all are events."""
-    if not len(answers):
-        return []
+    """Return the same, whether or not that share was in force."""
+    thresholds = in_force.thresholds
     threshold = thresholds[0] if thresholds else model.threshold
-    encoder = ScoreEncoder(threshold, model.version)
+    encoder = ScoreEncoder(threshold, model.version, share)
     scores = model.scorer.score(rows.X)
-    values = _encoded(rows, scores, encoder.flag(scores), encoder, model)
+    flagged = encoder.decide(rows.batch.transaction_ids, scores).flagged
+    values = _encoded(rows, scores, flagged, encoder, model)
     origins = origin_headers(
         rows.place.topic,
         np.full(len(rows.offsets), rows.place.partition, np.int64),
@@ -165,9 +175,9 @@ def _differing_scores(
     if (values, headers, rows.keys) == (answers.values, answers.headers, answers.keys):
         return []
     # Reasons belong to what was flagged, by whatever threshold; `rules` judge that.
-    values = _encoded(rows, scores, _published_flags(answers), encoder, model)
+    values = _encoded(rows, scores, published_flags(answers), encoder, model)
     tolerance = _LAST_PLACES if model.scorer.is_exact else TOLERANCE
-    rules = ScoreRules({model.threshold, *thresholds}, tolerance)
+    rules = ScoreRules({model.threshold, *thresholds}, tolerance, share)
     return [
         (row, names)
         for row, value in enumerate(values)
@@ -201,19 +211,6 @@ def _encoded(
     )
 
 
-def _published_flags(answers: Answers) -> NDArray[np.bool_]:
-    """(n,) whether each answer says that it is flagged; garbage says nothing."""
-    flags = (_flagged(value) for value in answers.values)
-    return np.fromiter(flags, np.bool_, len(answers))
-
-
-def _flagged(value: bytes | None) -> bool:
-    try:
-        return _decode(value or b"").flagged
-    except msgspec.MsgspecError:
-        return False
-
-
 def _compare_dead_letters(
     rows: FoldedRecords, answers: Answers, *, stage: str
 ) -> Comparison:
@@ -231,7 +228,7 @@ def _dead_letter_names(
     rejection = rows.rejections[row]
     if rejection is None:
         return ["a dead letter, not a score"]
-    letter = _dead_letter(answers.headers[row])
+    letter = dead_letter_of(answers.headers[row])
     assert letter is not None, "without headers there is no model version"
     value = rows.values[row]
     expected = DeadLetter(
@@ -248,13 +245,6 @@ def _dead_letter_names(
     )
     published = (answers.keys[row], answers.values[row])
     return dead_letter_differences(expected, (rows.keys[row], value), published, letter)
-
-
-def _dead_letter(headers: Sequence[Header]) -> DeadLetter | None:
-    try:
-        return parse_dead_letter(headers)
-    except ValueError:
-        return None
 
 
 def _by_version(versions: list[str | None]) -> list[tuple[str | None, Rows]]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from worker.codec import DeadLetter
+from worker.codec import DeadLetter, is_member
 from worker.codec.scores import SCORE_DIGITS
 from worker.records import Header
 from worker.scoring.reasons import DIGITS
@@ -22,10 +22,29 @@ _ROUNDING = 0.5 * 10.0**-SCORE_DIGITS
 #: The same for a contribution, on either side.
 _CONTRIBUTION_ROUNDING = 1.5 * 10.0**-DIGITS
 
-_DECIDED_TOGETHER = ("score", "threshold", "flagged")
+_DECIDED_TOGETHER = (
+    *("score", "threshold", "flagged"),
+    *("control_group", "control_group_share"),
+)
 
 #: What a dead letter says that depends on who wrote it, or on the topic's limit.
 _NOT_CONTENT = ("app_version", "model_version", "payload_truncated")
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What was set for the workers, beside what the bundles say.
+
+    Attributes
+    ----------
+    thresholds
+        In place of the models' own.
+    shares
+        Of the control group; None believes what each score says of it.
+    """
+
+    thresholds: tuple[float, ...] = ()
+    shares: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +55,8 @@ class ScoreRules:
     ----------
     thresholds
         Those that may have been in force.
+    share
+        That of the control group by which the score is to be judged.
     tolerance
         By how much a model's scores, before they are rounded, may differ between two
         machines or two batches.
@@ -43,6 +64,7 @@ class ScoreRules:
 
     thresholds: Collection[float]
     tolerance: float
+    share: float = 0.0
 
 
 def score_differences(
@@ -64,10 +86,10 @@ def score_differences(
         return ["encoding"]
     names = sorted((mine.keys() | theirs.keys()).difference(_DECIDED_TOGETHER))
     wrong = [name for name in names if not _same(mine.get(name), theirs.get(name))]
-    decision = _decision_differences(theirs, score, rules)
+    decision = _decision_differences(theirs, mine["transaction_id"], score, rules)
     # Reasons follow from the decision: where that is wrong, they are not looked at.
     if "reasons" in wrong and (
-        "flagged" in decision
+        not {"flagged", "control_group"}.isdisjoint(decision)
         or _same_reasons(mine.get("reasons"), theirs.get("reasons"))
     ):
         wrong.remove("reasons")
@@ -75,9 +97,12 @@ def score_differences(
 
 
 def _decision_differences(
-    theirs: dict[str, Any], score: float, rules: ScoreRules
+    theirs: dict[str, Any], transaction_id: str, score: float, rules: ScoreRules
 ) -> list[str]:
-    """Check the score by the model, and the decision by the published score."""
+    """Check the score by the model, and the decision by the published score.
+
+    Whoever is in the control group follows from the payment's id and the share alone.
+    """
     published = _number(theirs.get("score"))
     threshold = _number(theirs.get("threshold"))
     wrong = []
@@ -86,7 +111,30 @@ def _decision_differences(
         wrong.append("score")
     if threshold not in rules.thresholds:
         wrong.append("threshold")
-    if not wrong and theirs.get("flagged") is not (published >= threshold):
+    return wrong or _group_differences(
+        theirs, transaction_id, rules, is_reached=published >= threshold
+    )
+
+
+def _group_differences(
+    theirs: dict[str, Any], transaction_id: str, rules: ScoreRules, *, is_reached: bool
+) -> list[str]:
+    """Check who is let through: that follows from the payment's id and the share."""
+    named = theirs.keys() & {"control_group", "control_group_share"}
+    if not is_reached:
+        wrong = sorted(named)
+        in_group = False
+    else:
+        share = _number(theirs.get("control_group_share", 0.0))
+        # A share of 0 is left out.
+        if share != rules.share or bool(share) is not ("control_group_share" in named):
+            return ["control_group_share"]
+        in_group = is_member(transaction_id, share)
+        # What is false is left out.
+        is_marked = "control_group" in named
+        is_right = is_marked is in_group and theirs.get("control_group", True) is True
+        wrong = [] if is_right else ["control_group"]
+    if theirs.get("flagged") is not (is_reached and not in_group):
         wrong.append("flagged")
     return wrong
 

@@ -4,6 +4,7 @@ Owns every encoding, and the reasons why a record is no event. Knows no broker, 
 feature and no model.
 """
 
+from worker.codec.control_group import is_member
 from worker.codec.dates import format_dates, parse_dates
 from worker.codec.decoder import MAX_VALUE_BYTES, Decoder
 from worker.codec.envelope import MAX_DEPTH
@@ -42,6 +43,7 @@ __all__ = [
     "dead_letter_schema",
     "format_dates",
     "format_times",
+    "is_member",
     "label_record_schema",
     "origin_header",
     "origin_headers",

@@ -15,7 +15,7 @@ import msgspec
 from worker.codec.decimals import bounds_of
 from worker.codec.headers import DEAD_LETTER_HEADERS
 from worker.codec.labels import label_schema
-from worker.codec.scores import Score
+from worker.codec.scores import GroupedScore
 from worker.codec.times import END_MS, FIRST_MS
 from worker.records import MISSING, EventSchema, Field, Reason
 
@@ -74,7 +74,7 @@ def label_record_schema(schema: EventSchema, keys: Sequence[str]) -> dict[str, A
 def score_schema() -> dict[str, Any]:
     """Return the JSON Schema of the records of the scores topic."""
     (score,), definitions = msgspec.json.schema_components(
-        [Score], ref_template="#/$defs/{name}"
+        [GroupedScore], ref_template="#/$defs/{name}"
     )
     body = definitions.pop(score["$ref"].rpartition("/")[2])
     return {"$schema": _DIALECT, **body, "title": "score", "$defs": definitions}

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import repeat
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from worker.codec.control_group import members
 from worker.codec.times import format_times
 from worker.errors import BundleRejected
 from worker.records import EventBatch, Flag
@@ -60,7 +61,13 @@ class Score(msgspec.Struct, gc=False, omit_defaults=True):
         Meta(ge=0, le=1, description="Probability of fraud, rounded to 9 digits."),
     ]
     flagged: Annotated[
-        bool, Meta(description="Whether the score is at least the threshold.")
+        bool,
+        Meta(
+            description=(
+                "Whether the score is at least the threshold, and the payment is not "
+                "let through as one of the control group."
+            )
+        ),
     ]
     threshold: float
     model_version: str
@@ -77,6 +84,31 @@ class Score(msgspec.Struct, gc=False, omit_defaults=True):
         tuple[Flag, ...],
         Meta(description="What to know about how the score came about; absent: none."),
     ] = ()
+
+
+class GroupedScore(Score, gc=False, omit_defaults=True):
+    """The answer to one accepted transaction."""
+
+    # Apart from the others, which so cost nothing where there is no control group.
+
+    control_group: Annotated[
+        bool,
+        Meta(
+            description=(
+                "true: the score is at least the threshold, and the payment is let "
+                "through all the same, to learn what becomes of it."
+            )
+        ),
+    ] = False
+    control_group_share: Annotated[
+        Annotated[float, Meta(gt=0, le=1)] | None,
+        Meta(
+            description=(
+                "Share of the payments that are let through like that, on scores of at "
+                "least the threshold; absent: 0."
+            )
+        ),
+    ] = None
 
 
 #: The flags of each combination of late (1), duplicate (2) and incomplete (4).
@@ -96,6 +128,22 @@ def published_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return rounded
 
 
+class Decisions(NamedTuple):
+    """What is decided of n scores.
+
+    Attributes
+    ----------
+    flagged
+        (n,) bool.
+    control_group
+        (n,) bool: those that reach the threshold and are let through; None where no
+        payment belongs to the group.
+    """
+
+    flagged: NDArray[np.bool_]
+    control_group: NDArray[np.bool_] | None
+
+
 class ScoreEncoder:
     """Writes the scores of one model.
 
@@ -103,16 +151,23 @@ class ScoreEncoder:
     ----------
     threshold
         Compared with the published score, so a reader can check the decision.
+    control_group_share
+        Of the payments that reach it, the share that is let through unflagged.
     """
 
-    def __init__(self, threshold: float, model_version: str) -> None:
+    def __init__(
+        self, threshold: float, model_version: str, control_group_share: float = 0.0
+    ) -> None:
         self.threshold = threshold
         self.model_version = model_version
+        self._share = control_group_share
         self._encode_lines = msgspec.json.Encoder().encode_lines
 
-    def flag(self, scores: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return (n,) whether each score is flagged."""
-        return published_scores(scores) >= self.threshold
+    def decide(
+        self, transaction_ids: Sequence[str], scores: NDArray[np.float64]
+    ) -> Decisions:
+        """Decide upon n scores, not yet rounded."""
+        return self._decide(transaction_ids, published_scores(scores))
 
     def encode(
         self,
@@ -141,22 +196,41 @@ class ScoreEncoder:
                 f"model {self.model_version} gave a score outside 0 to 1; "
                 "publish another version, or go back to the one before"
             )
-        flagged = published >= self.threshold
-        rows = map(
-            Score,
+        decisions = self._decide(events.transaction_ids, published)
+        columns = (
             events.transaction_ids,
             format_times(events.event_time_ms),
             published.tolist(),
-            flagged.tolist(),
+            decisions.flagged.tolist(),
             repeat(self.threshold),
             repeat(self.model_version),
             repeat(None) if reasons is None else reasons,
             _flags(late, duplicate, incomplete),
         )
+        rows = self._rows(columns, decisions)
         # JSON holds no line feed but as an escape.
-        lines = self._encode_lines(list(rows)).split(b"\n")
+        lines = self._encode_lines(rows).split(b"\n")
         lines.pop()
         return lines
+
+    def _decide(
+        self, transaction_ids: Sequence[str], published: NDArray[np.float64]
+    ) -> Decisions:
+        reached = published >= self.threshold
+        if not self._share:
+            return Decisions(reached, None)
+        rows = np.flatnonzero(reached).tolist()
+        group = np.zeros(len(reached), np.bool_)
+        group[rows] = members((transaction_ids[row] for row in rows), self._share)
+        return Decisions(reached & ~group, group)
+
+    def _rows(self, columns: tuple[Any, ...], decisions: Decisions) -> list[Score]:
+        group = decisions.control_group
+        if group is None:
+            return list(map(Score, *columns))
+        reached = (decisions.flagged | group).tolist()
+        shares = [self._share if is_reached else None for is_reached in reached]
+        return list(map(GroupedScore, *columns, group.tolist(), shares))
 
 
 def _flags(

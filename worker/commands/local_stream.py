@@ -53,10 +53,18 @@ class LocalStream:
     ----------
     threshold
         Published scores that reach it are flagged.
+    control_group_share
+        But for this share of them, which is let through.
     """
 
     def __init__(
-        self, model: LoadedModel, *, threshold: float, max_keys: int, max_events: int
+        self,
+        model: LoadedModel,
+        *,
+        threshold: float,
+        control_group_share: float = 0.0,
+        max_keys: int,
+        max_events: int,
     ):
         self._spec = model.spec
         self._topology = Topology.of(model.spec, "local", _NAMES)
@@ -66,6 +74,7 @@ class LocalStream:
                 self._topology,
                 threshold=threshold,
                 app_version=__version__,
+                control_group_share=control_group_share,
                 max_message_bytes=0,  # of what is no payment only the place is told
                 checks_keys=False,
             )

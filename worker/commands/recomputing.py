@@ -9,7 +9,9 @@ from typing import Self
 
 import numpy as np
 
-from worker.audit.contents import Contents, published_versions
+from worker.audit.claims import published_share, published_versions
+from worker.audit.contents import Contents
+from worker.audit.differences import InForce
 from worker.audit.fold import FoldedRecords, LogFold
 from worker.audit.pairing import Answers
 from worker.audit.published import read_answers
@@ -42,6 +44,8 @@ class Recomputed:
     ----------
     row
         The record alone; its features are those of the fold.
+    control_group_share
+        As its answer names it; 0 where there is none.
     score
         As the model gives it, not rounded; None for a dead letter.
     published
@@ -55,6 +59,7 @@ class Recomputed:
     row: FoldedRecords
     model: LoadedModel
     threshold: float
+    control_group_share: float
     score: float | None
     published: Answers | None
     differences: Sequence[str]
@@ -137,7 +142,7 @@ class Recomputing:
         contents = Contents(
             self._models.of,
             feature_fingerprint=model.spec.feature_fingerprint,
-            thresholds=overrides,
+            in_force=InForce(tuple(overrides)),
             stage=ROUTE if topology.is_routed else None,
         )
         row = passed.row
@@ -147,6 +152,7 @@ class Recomputing:
             row=row,
             model=model,
             threshold=overrides[0] if overrides else model.threshold,
+            control_group_share=published_share(published),
             score=float(scores[0]) if len(scores) else None,
             published=published,
             differences=passed.differences + [verdict.what for verdict in verdicts],

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from worker.audit.fold import FoldedRecords
-from worker.codec import format_times, published_scores
+from worker.codec import format_times, is_member, published_scores
 from worker.commands.clients import client_settings
 from worker.commands.recomputing import Recomputed, Recomputing
 from worker.commands.stream_audit import Models
@@ -129,15 +129,18 @@ def _score_facts(found: Recomputed) -> dict[str, Any]:
     names = found.model.spec.feature_names
     values = (None if math.isnan(value) else value for value in row.X[0].tolist())
     score = published_scores(np.array([found.score])).tolist()[0]
+    transaction_id, is_reached = row.batch.transaction_ids[0], score >= found.threshold
+    in_group = is_reached and is_member(transaction_id, found.control_group_share)
     flags = zip(Flag, (row.late, row.duplicate, row.incomplete), strict=True)
     return {
-        "transaction_id": row.batch.transaction_ids[0],
+        "transaction_id": transaction_id,
         "event_time": format_times(row.batch.event_time_ms)[0],
         "features": dict(zip(names, values, strict=True)),
         "digest": f"{int(row.digests[0]):016x}",
         "score": score,
         "threshold": found.threshold,
-        "flagged": score >= found.threshold,
+        "flagged": is_reached and not in_group,
+        "control_group": in_group,
         "flags": [str(flag) for flag, is_set in flags if is_set[0]],
         "reasons": _reasons(found),
     }

@@ -150,6 +150,7 @@ def _pipeline(
         threshold=threshold,
         app_version=__version__,
         max_message_bytes=max_message_bytes,
+        control_group_share=settings.control_group_share,
     )
     return Pipeline(stages)
 

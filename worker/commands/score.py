@@ -49,6 +49,7 @@ SETTINGS = (
     "models_dir",
     "public_key",
     "threshold",
+    "control_group_share",
     "max_keys",
     "max_events",
     "log_level",
@@ -120,6 +121,7 @@ class _Scoring:
         self._stream = LocalStream(
             replace(model, reasons=_reasons(model, explain=explain)),
             threshold=self._threshold,
+            control_group_share=settings.control_group_share,
             max_keys=settings.max_keys,
             max_events=settings.max_events,
         )

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 import numpy as np
 
 from worker.audit.contents import Contents
+from worker.audit.differences import InForce
 from worker.audit.fold import FoldedRecords
 from worker.audit.hops import (
     Differences,
@@ -46,8 +47,8 @@ class StagedAudit:
 
     Parameters
     ----------
-    thresholds
-        Those that were in force in place of the models' own.
+    in_force
+        What was set for the workers that answered.
     """
 
     def __init__(
@@ -56,13 +57,13 @@ class StagedAudit:
         topology: Topology,
         *,
         models: Models,
-        thresholds: Sequence[float],
+        in_force: InForce,
         say: Callable[[str], None],
     ):
         self._settings = settings
         self._topology = topology
         self._models = models
-        self._thresholds = thresholds
+        self._in_force = in_force
         self._say = say
         self._told = time.monotonic()
 
@@ -101,7 +102,7 @@ class StagedAudit:
         return Contents(
             self._models.of,
             feature_fingerprint=model.spec.feature_fingerprint,
-            thresholds=self._thresholds,
+            in_force=self._in_force,
             stage=stage,
         )
 

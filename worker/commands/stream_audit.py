@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from worker.audit.contents import Contents
+from worker.audit.differences import InForce
 from worker.audit.fold import LogFold
 from worker.audit.report import AuditReport, Finding
 from worker.audit.scope import Scope
@@ -76,8 +77,8 @@ class StreamAudit:
 
     Parameters
     ----------
-    thresholds
-        Those that were in force in place of the models' own.
+    in_force
+        What was set for the workers that answered.
     """
 
     def __init__(
@@ -87,14 +88,14 @@ class StreamAudit:
         cluster: Cluster,
         *,
         models: Models,
-        thresholds: Sequence[float],
+        in_force: InForce,
         say: Callable[[str], None],
     ):
         self._settings = settings
         self._client = client
         self._cluster = cluster
         self._models = models
-        self._thresholds = thresholds
+        self._in_force = in_force
         self._say = say
         self._topics = {
             True: settings.scores_topic,
@@ -137,7 +138,7 @@ class StreamAudit:
         contents = Contents(
             self._models.of,
             feature_fingerprint=model.spec.feature_fingerprint,
-            thresholds=self._thresholds,
+            in_force=self._in_force,
         )
         progress = Progress(self._say, sum(s.end - s.fold_from for s in scopes))
         with (

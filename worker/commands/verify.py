@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
+from worker.audit.differences import InForce
 from worker.audit.report import AuditReport
 from worker.audit.scope import Scope, scope_of
 from worker.commands.clients import (
@@ -43,6 +44,9 @@ EPILOG = """examples:
 
   Only what came since an upgrade; what came before it is folded, but not audited:
     fraud-worker verify --since 2018-08-31T14:00:00Z
+
+  Whoever was let through as control group, it was one flagged payment in twenty:
+    fraud-worker verify --control-group-share 0.05
 
 The audit fixes the end of the transactions topic, waits until the group has committed
 up to there, and then reads payments, scores and dead letters as any consumer of
@@ -116,6 +120,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="audit only records from this time on, by their timestamps (RFC 3339)",
     )
+    parser.add_argument(
+        "--control-group-share",
+        type=float,
+        action="append",
+        default=[],
+        metavar="S",
+        help="a share of the control group that was in force, 0 if there was none; may "
+        "be repeated (default: the one that each score names)",
+    )
     parser.add_argument("--json", action="store_true", help="the report as JSON")
 
 
@@ -133,10 +146,10 @@ def main(args: argparse.Namespace, settings: Settings) -> int:
                 scopes = list(begun)
         for scope in scopes:
             report.notices += scope.notices
-        models, thresholds = Models(settings), _thresholds(args, settings)
+        models, in_force = Models(settings), _in_force(args, settings)
         if topology.inner:
             staged = StagedAudit(
-                settings, topology, models=models, thresholds=thresholds, say=_say
+                settings, topology, models=models, in_force=in_force, say=_say
             )
             staged.run(client, cluster, scopes, report)
         else:
@@ -145,7 +158,7 @@ def main(args: argparse.Namespace, settings: Settings) -> int:
                 client,
                 cluster,
                 models=models,
-                thresholds=thresholds,
+                in_force=in_force,
                 say=_say,
             )
             audit.run(scopes, report)
@@ -160,10 +173,11 @@ def main(args: argparse.Namespace, settings: Settings) -> int:
     return ExitCode.OK if is_clean else ExitCode.CRASHED
 
 
-def _thresholds(args: argparse.Namespace, settings: Settings) -> list[float]:
-    """Return those in place of the model's own, the one in force now first."""
-    in_force = [] if settings.threshold is None else [settings.threshold]
-    return in_force + list(args.also_threshold)
+def _in_force(args: argparse.Namespace, settings: Settings) -> InForce:
+    """Return what was set; of the thresholds, the one in force now first."""
+    now = [] if settings.threshold is None else [settings.threshold]
+    shares = args.control_group_share
+    return InForce((*now, *args.also_threshold), tuple(shares) if shares else None)
 
 
 def _scopes(
@@ -242,8 +256,12 @@ def _check(args: argparse.Namespace) -> None:
         if value < 0
     ]
     problems += [
-        f"--also-threshold {value}: expected a number from 0 to 1"
-        for value in args.also_threshold
+        f"--{name} {value}: expected a number from 0 to 1"
+        for name, values in (
+            ("also-threshold", args.also_threshold),
+            ("control-group-share", args.control_group_share),
+        )
+        for value in values
         if not 0 <= value <= 1
     ]
     if problems:

@@ -95,6 +95,12 @@ class Settings:
         kinds.number(0, 1),
         "Scores from here on are flagged, in place of the bundle's own threshold.",
     )
+    control_group_share: float = setting(
+        0.0,
+        kinds.number(0, 1),
+        "Share of the payments to be flagged that are let through and marked, so that "
+        "the labels of the next training are not all made by this model.",
+    )
     max_batch: int = setting(
         16_384,
         kinds.whole_number(1, 65536),

@@ -25,6 +25,11 @@ EVENTS_SCORED = _OWN.counter(
     "Scores whose commit returned, flagged or passed.",
     *("model_version", "decision"),
 )
+EVENTS_CONTROL_GROUP = _OWN.counter(
+    "events_control_group",
+    "Scores that passed although they reach the threshold: one of the control group.",
+    "model_version",
+)
 EVENTS_REPLAYED = _OWN.counter(
     "events_replayed", "Records folded without an answer, to rebuild state."
 )

@@ -56,6 +56,11 @@ class Part(Protocol):
         ...
 
     @property
+    def control_group(self) -> int:
+        """How many scores are let through that reach the threshold."""
+        ...
+
+    @property
     def late(self) -> int:
         """How many scores are so."""
         ...

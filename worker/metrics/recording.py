@@ -221,6 +221,7 @@ class WorkerMetrics:
         closed: dict[Metric, Iterable[tuple[str, ...]]] = {
             names.EVENTS_CONSUMED: [(topic,) for topic in topics],
             names.EVENTS_SCORED: [(self._model_version, d) for d in DECISIONS],
+            names.EVENTS_CONTROL_GROUP: [(self._model_version,)],
             names.DLQ_EVENTS: [(reason,) for reason in Reason],
             names.EVENT_TO_SCORE: [(self._model_version,)],
             names.BATCH_STAGE_DURATION: [(stage,) for stage in STAGES],
@@ -257,6 +258,7 @@ class WorkerMetrics:
         add(names.EVENTS_CONSUMED, len(part.timestamps_ms), topic)
         add(names.EVENTS_SCORED, part.flagged, self._model_version, "flagged")
         add(names.EVENTS_SCORED, scored - part.flagged, self._model_version, "passed")
+        add(names.EVENTS_CONTROL_GROUP, part.control_group, self._model_version)
         add(names.EVENTS_REPLAYED, part.replayed)
         add(names.EVENTS_LATE, part.late)
         add(names.EVENTS_DUPLICATE, part.duplicate)

@@ -27,6 +27,7 @@ def build_stages(
     threshold: float,
     app_version: str,
     max_message_bytes: int,
+    control_group_share: float = 0.0,
     checks_keys: bool = True,
 ) -> dict[str, Stage]:
     """Return the stage that answers each topic's records.
@@ -35,6 +36,8 @@ def build_stages(
     ----------
     max_message_bytes
         The largest record that the dead letters' topic takes.
+    control_group_share
+        Of the payments that would be flagged, the share that is let through.
     checks_keys
         Whether a transaction's record must have the key of its entity; lines of a
         file have none.
@@ -45,7 +48,7 @@ def build_stages(
             topology.dead_letters, stage, app_version, model.version, max_message_bytes
         )
 
-    encoder = ScoreEncoder(threshold, model.version)
+    encoder = ScoreEncoder(threshold, model.version, control_group_share)
     built, spec = {}, model.spec
     decoder = Decoder(spec.schema, key_is_entity=0 if checks_keys else None)
     outside = Outside(decoder, spec.schema.keys[0] if spec.schema.rekey else None)

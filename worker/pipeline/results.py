@@ -53,6 +53,8 @@ class PartitionResult:
     ranks
         Of the outputs: those of a lesser rank are produced first, also those of other
         partitions. None where it is all the same.
+    control_group
+        How many of the scores are not flagged only because of it.
     """
 
     epoch: int
@@ -68,6 +70,7 @@ class PartitionResult:
     scored_timestamps_ms: NDArray[np.int64]
     bins: BinCounts | None = None
     ranks: NDArray[np.int64] | None = None
+    control_group: int = 0
 
     @property
     def consumed(self) -> int:

@@ -40,13 +40,15 @@ class Answers:
 
     `per_event` of them belong to each. `flagged` (m,) tells which of the scores are
     flagged; None where the outputs are no scores. `bins` has one for each part of the
-    batch, or is empty where nothing is counted.
+    batch, or is empty where nothing is counted. `control_group` (m,) tells which of the
+    scores would be flagged, but for the group; None where there is none.
     """
 
     outputs: list[Output]
     per_event: int
     flagged: NDArray[np.bool_] | None
     bins: Sequence[BinCounts] = ()
+    control_group: NDArray[np.bool_] | None = None
 
 
 class Sink(Protocol):
@@ -87,7 +89,7 @@ class Scoring:
         """Score, and encode."""
         scores = self.scorer.score(live.X) if len(live) else np.empty(0)
         watch.lap("score")
-        flagged = self.encoder.flag(scores)
+        flagged, group = self.encoder.decide(live.events.transaction_ids, scores)
         reasons = None
         if self.reasons is not None:
             reasons = self.reasons.of_scores(live.X, flagged)
@@ -117,7 +119,7 @@ class Scoring:
             strict=False,
         )
         bins = count_bins(self.counter, parts, live.X, scores, flagged)
-        return Answers(list(map(_output_of, fields)), 1, flagged, bins)
+        return Answers(list(map(_output_of, fields)), 1, flagged, bins, group)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ class Stage:
         answers: Answers,
     ) -> Iterator[tuple[TopicPartition, PartitionResult]]:
         stamps = np.fromiter(records.timestamps_ms, np.int64, len(records))
-        first = 0
+        first, group = 0, answers.control_group
         for part, bins in zip_longest(parts, answers.bins):
             own = slice(first, first + part.event_count)
             first = own.stop
@@ -102,6 +102,7 @@ class Stage:
                     timestamps_ms=stamps[part.live_row : part.span.last],
                     scored_timestamps_ms=stamps[live.rows[scored]],
                     bins=bins,
+                    control_group=0 if group is None else int(group[own].sum()),
                     ranks=None if records.ranks is None else records.ranks[rows],
                 ),
             )
