@@ -6,6 +6,7 @@ from deploy.alerts import burn_alerts, objective_group, state_alerts
 from deploy.dashboards import dashboard_text
 from deploy.drift import drift_alerts, drift_groups
 from deploy.rules import Alert, Clock, Group, real_time, rules_text
+from deploy.source import source_group
 from deploy.truth import truth_alerts, truth_groups
 
 
@@ -16,7 +17,12 @@ def alerts(clock: Clock = real_time) -> tuple[Alert, ...]:
 
 def recordings(clock: Clock = real_time) -> tuple[Group, ...]:
     """Return every group of recording rules."""
-    return (objective_group(clock), *drift_groups(clock), *truth_groups(clock))
+    return (
+        objective_group(clock),
+        *drift_groups(clock),
+        source_group(clock),
+        *truth_groups(clock),
+    )
 
 
 def recording_text(clock: Clock = real_time) -> str:

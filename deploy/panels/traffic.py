@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deploy.alerts import BUDGET
 from deploy.panels.parts import Panel, Query, Row, increase, mine, quantile, rate
+from deploy.source import EVENTS, REJECTED, VALUES, events_ratio, values_ratio
 
 _LATENCY = "fraud_event_to_score_seconds"
 
@@ -216,6 +217,34 @@ ERRORS = Row(
                     "{{reason}}",
                 ),
             ),
+        ),
+        Panel(
+            "Source: late and repeated",
+            "Share of the scores of an hour that carry such a flag.",
+            "percentunit",
+            tuple(
+                Query(f'{events_ratio(flag)}{{job=~"$job"}}', flag) for flag in EVENTS
+            ),
+        ),
+        Panel(
+            "Source: missing, unknown, out of range",
+            "Share of the values of an hour that are missing, a text that training did "
+            "not know, or a number beyond those that it saw; of features that are made "
+            "of the payment alone.",
+            "percentunit",
+            tuple(
+                Query(
+                    f"max({values_ratio(what)})",
+                    what.replace("_", " "),
+                )
+                for what in VALUES
+            ),
+        ),
+        Panel(
+            "Source: rejected",
+            "Share of the records of an hour that became a dead letter, by reason.",
+            "percentunit",
+            (Query(f'{REJECTED}{{job=~"$job"}} > 0', "{{reason}}"),),
         ),
         Panel(
             "Late, repeated, incomplete",

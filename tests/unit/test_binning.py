@@ -6,6 +6,7 @@ import json
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from worker.bundle import VerifiedBundle, read_bundle
 from worker.commands import run
 from worker.drift import SCORE, BinCounter, BinCounts
 from worker.errors import BundleRejected
+from worker.features import declarations
 from worker.records import RecordBatch, TopicPartition
 from worker.scoring import LoadedModel, load_model
 
@@ -139,7 +141,7 @@ def test_a_worker_says_once_that_there_is_no_reference(
     without: VerifiedBundle, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        facts = run._facts_of(without, load_model(without).reference)
+        facts = run._facts_of(without, load_model(without))
 
     assert [record.message for record in caplog.records] == ["no_reference"]
     assert (facts.reference, facts.reference_sha256) == (None, "")
@@ -149,7 +151,14 @@ def test_the_metrics_name_the_reference_by_its_digest(tmp_path: Path) -> None:
     publish_bundle(tmp_path, reference=reference_of(everything().feature_names))
     bundle = read_bundle(tmp_path, VERSION)
 
-    facts = run._facts_of(bundle, load_model(bundle).reference)
+    facts = run._facts_of(bundle, load_model(bundle))
 
     expected = bundle.manifest.files["reference.json"].sha256
     assert facts.reference_sha256 == expected
+    assert facts.kinds.keys() == set(everything().feature_names)
+    assert set(facts.kinds.values()) == {"calendar", "derived", "field", "window"}
+
+
+def test_every_kind_of_feature_has_a_word() -> None:
+    assert declarations._KINDS.keys() == set(get_args(declarations.Feature))
+    assert len(set(declarations._KINDS.values())) == len(declarations._KINDS)

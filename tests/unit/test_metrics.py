@@ -311,7 +311,12 @@ NAMES = tuple(f"feature_{number}" for number in range(30))
 
 
 def drifting_metrics() -> WorkerMetrics:
-    model = replace(MODEL, reference=reference_of(NAMES), reference_sha256="c" * 64)
+    model = replace(
+        MODEL,
+        reference=reference_of(NAMES),
+        reference_sha256="c" * 64,
+        kinds=dict.fromkeys(NAMES, "field"),
+    )
     return WorkerMetrics(model, app_version="0.1.0", topics=["transactions"])
 
 

@@ -6,7 +6,7 @@ What PSI and its relatives must be comes from numpy, by the functions of trainin
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from deploy.drift import Window
 from deploy.files import alerts, alerts_text, generated, recording_text
 from deploy.files import recordings as groups_of_recordings
 from deploy.rules import Recording, faster, milliseconds, real_time
+from deploy.source import REJECTED, events_ratio, values_ratio
 from tests.conftest import ROOT
 from tests.promtool import Labels, Scenario, metrics_in, promtool
 from tests.reference_series import add_reference
@@ -189,6 +190,81 @@ def test_a_day_adds_up_its_steps(tmp_path: Path) -> None:
     expected = psi(288 * SHIFTED[None], EVEN.ratios)[0]
     of = {"model_version": "m", "feature": "amount"}
     scenario.expect_value("1560m", Window("1d").psi, float(expected), **of)
+    scenario.check()
+
+
+# The source, against numpy
+
+COLUMNS = {
+    # Kind, and so many values a minute: in the bins, missing, unknown.
+    "amount": ("field", 90, 6, 4),
+    "basket": ("category", 80, 0, 20),
+    "distance": ("distance", 99, 1, 0),
+    "amount_mean_7d": ("window", 10, 90, 0),
+    SCORE: (None, 100, 0, 0),
+}
+
+
+def add_columns(scenario: Scenario, columns: Mapping[str, Column]) -> None:
+    for feature, (kind, *counts) in columns.items():
+        of = {"model_version": "m", "feature": feature}
+        for slot, count in zip(("00", "missing", "unknown"), counts, strict=True):
+            name = "fraud_feature_values_total"
+            scenario.series(name, f"0+{count}x400", **WORKER, **of, bin=slot)
+        if kind is not None:
+            scenario.series("fraud_feature_info", "1x400", **WORKER, **of, kind=kind)
+
+
+Column = tuple[str | None, int, int, int]
+
+
+def shares_of(columns: Mapping[str, Column]) -> dict[str, float]:
+    """What is wrong with the values of the event's own features."""
+    own = {f: c for f, c in columns.items() if c[0] not in {None, "window"}}
+    counts = np.array([c[1:] for c in own.values()])
+    is_text = np.array([c[0] == "category" for c in own.values()])
+
+    def share(slot: int, rows: NDArray[np.bool_]) -> float:
+        total = counts[rows].sum()
+        return float(counts[rows, slot].sum() / total) if total else 0.0
+
+    everything = np.full(len(own), fill_value=True)
+    return {
+        "missing": share(1, everything),
+        "unknown": share(2, is_text),
+        "out_of_range": share(2, ~is_text),
+    }
+
+
+@pytest.mark.parametrize(
+    "columns", [COLUMNS, {f: c for f, c in COLUMNS.items() if c[0] != "category"}]
+)
+def test_the_shares_of_what_the_source_sent_equal_numpy(
+    scenario: Scenario, columns: Mapping[str, Column]
+) -> None:
+    """What a window makes of no history is no fault of the source."""
+    add_columns(scenario, columns)
+
+    for what, share in shares_of(columns).items():
+        scenario.expect_value("120m", values_ratio(what), share, model_version="m")
+    scenario.check()
+
+
+def test_late_repeated_and_rejected_are_shares_of_what_came(scenario: Scenario) -> None:
+    scenario.series(SCORED, "0+90x400", **PASSED)
+    scenario.series(SCORED, "0+10x400", **FLAGGED)
+    scenario.series("fraud_events_late_total", "0+3x400", **WORKER)
+    scenario.series("fraud_events_duplicate_total", "0+2x400", **WORKER)
+    scenario.series("fraud_events_consumed_total", "0+125x400", **WORKER)
+    for reason, count in (("out_of_range", 20), ("missing_field", 5), ("empty", 0)):
+        labels = {**WORKER, "reason": reason}
+        scenario.series("fraud_dlq_events_total", f"0+{count}x400", **labels)
+
+    scenario.expect_value("120m", events_ratio("late"), 0.03, **JOB)
+    scenario.expect_value("120m", events_ratio("duplicate"), 0.02, **JOB)
+    scenario.expect_value("120m", REJECTED, 0.16, **JOB, reason="out_of_range")
+    scenario.expect_value("120m", REJECTED, 0.04, **JOB, reason="missing_field")
+    scenario.expect_value("120m", REJECTED, 0.0, **JOB, reason="empty")
     scenario.check()
 
 

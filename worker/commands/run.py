@@ -23,9 +23,9 @@ from worker.commands.clients import (
 from worker.commands.connecting import Broker, connect
 from worker.commands.stopping import signals_to
 from worker.config import Settings
-from worker.drift import Reference
 from worker.errors import ExitCode, Fenced
 from worker.features import FeatureState
+from worker.features.declarations import kind_of
 from worker.health import Endpoint, Health, metrics_routes
 from worker.kafka.starting import GroupStart
 from worker.loop import (
@@ -116,7 +116,7 @@ def _run(settings: Settings, stop: Stop, closing: ExitStack) -> None:
     topology = topology_of(settings, model.spec)
     aligning = _aligning(settings, model, topology, broker, closing)
     metrics = WorkerMetrics(
-        _facts_of(bundle, model.reference),
+        _facts_of(bundle, model),
         app_version=__version__,
         topics=topology.consumed,
     )
@@ -220,8 +220,8 @@ def _limits(settings: Settings, aligning: Aligning | None) -> Limits:
     )
 
 
-def _facts_of(bundle: VerifiedBundle, reference: Reference | None) -> ModelFacts:
-    files = bundle.manifest.files
+def _facts_of(bundle: VerifiedBundle, model: LoadedModel) -> ModelFacts:
+    files, reference = bundle.manifest.files, model.reference
     if reference is None:
         _LOG.warning("no_reference", extra={"model": bundle.version})
     return ModelFacts(
@@ -231,6 +231,7 @@ def _facts_of(bundle: VerifiedBundle, reference: Reference | None) -> ModelFacts
         trained_until=bundle.manifest.data_window.last_ms / 1000,
         reference_sha256="" if reference is None else files["reference.json"].sha256,
         reference=reference,
+        kinds={f.name: kind_of(f) for f in model.spec.features if f.output},
     )
 
 

@@ -6,7 +6,9 @@ Knows neither TOML nor data.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 class Statistic(enum.StrEnum):
@@ -202,3 +204,20 @@ EventLevelFeature = (
 #: What may feed a window: it is an integer at its declared decimals.
 MeasurableFeature = DistanceFeature | DerivedFeature
 Feature = EventLevelFeature | WindowFeature | DerivedFeature
+
+_KINDS: Mapping[type[Feature], str] = MappingProxyType(
+    {
+        EventFeature: "field",
+        CalendarFeature: "calendar",
+        CategoryFeature: "category",
+        DistanceFeature: "distance",
+        AgeFeature: "age",
+        WindowFeature: "window",
+        DerivedFeature: "derived",
+    }
+)
+
+
+def kind_of(feature: Feature) -> str:
+    """Return what a feature is made of, in a word of a closed set."""
+    return _KINDS[type(feature)]

@@ -212,6 +212,12 @@ REFERENCE_RATIO = _OF_REFERENCE.gauge(
     *("model_version", "feature", "bin"),
     unit="ratio",
 )
+FEATURE_INFO = _OF_REFERENCE.gauge(
+    "feature_info",
+    "What a feature is made of: field, calendar, category, distance and age of the "
+    "event alone, window, or derived; always 1.",
+    *("model_version", "feature", "kind"),
+)
 REFERENCE_ROWS = _OF_REFERENCE.gauge(
     "feature_reference_rows",
     "Values behind the shares of a feature.",

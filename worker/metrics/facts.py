@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ class ModelFacts:
     """The model in use; `trained_until` in seconds since 1970.
 
     `reference` and its digest are missing in bundles from before there was one.
+    `kinds` says what each feature is made of.
     """
 
     version: str
@@ -26,6 +28,7 @@ class ModelFacts:
     trained_until: float
     reference_sha256: str = ""
     reference: Reference | None = None
+    kinds: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class Rejected(Protocol):

@@ -244,7 +244,9 @@ class WorkerMetrics:
         )
         self.store.set(names.MODEL_TRAINED, model.trained_until, model.version)
         if model.reference is not None:
-            describe_reference(self.reference, model.reference, model.version)
+            describe_reference(
+                self.reference, model.reference, model.version, model.kinds
+            )
             cells = BinCounter(model.reference).labels
             self.store.create_row(
                 names.FEATURE_VALUES, [(model.version, *cell) for cell in cells]

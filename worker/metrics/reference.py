@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from worker.drift import WINDOWS, Reference
 from worker.metrics import catalogue as names
 from worker.metrics.store import MetricStore
 
 
-def describe_reference(store: MetricStore, reference: Reference, version: str) -> None:
+def describe_reference(
+    store: MetricStore, reference: Reference, version: str, kinds: Mapping[str, str]
+) -> None:
     """Set all that a reference says of each feature, and of the scores."""
+    for feature, kind in kinds.items():
+        store.set(names.FEATURE_INFO, 1, version, feature, kind)
     store.set(names.FORECAST_FLAG, reference.flag_ratio, version)
     for feature, baseline in reference.baselines:
         for slot, ratio in zip(baseline.slots, baseline.ratios.tolist(), strict=True):
