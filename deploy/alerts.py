@@ -27,6 +27,9 @@ LAG_SECONDS = 30
 #: The worker asks the broker for the ends every five seconds.
 STALE_SECONDS = 60
 
+#: What a golden event's score may differ by: what the worker itself allows at most.
+SELFTEST_ERROR = 1e-9
+
 _SLOW = "job:fraud_event_to_score_slow:ratio_rate"
 _DEAD = "job:fraud_dlq_events:ratio_rate"
 
@@ -163,6 +166,17 @@ def _model_alerts(clock: Clock) -> Iterator[Alert]:
         "ticket",
         "{{ $value }} models score at the same time.",
         hold="30m",
+    )
+    yield _selftest_alert()
+
+
+def _selftest_alert() -> Alert:
+    return Alert(
+        "FraudSelfTestFailed",
+        f"fraud_model_selftest_max_abs_error > {SELFTEST_ERROR}",
+        "page",
+        "{{ $labels.instance }} scores other than {{ $labels.model_version }} did when "
+        "it was published, by up to {{ $value }}.",
     )
 
 

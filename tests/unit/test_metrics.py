@@ -132,6 +132,13 @@ def test_only_series_that_say_what_runs_begin_above_0() -> None:
     }
 
 
+def test_the_self_test_tells_what_it_measured() -> None:
+    model = replace(MODEL, selftest_error=3e-16)
+    metrics = WorkerMetrics(model, app_version="0.1.0", topics=["transactions"])
+
+    assert metrics.store.value(catalogue.MODEL_SELFTEST, MODEL.version) == 3e-16
+
+
 def test_no_series_tells_when_it_was_created() -> None:
     names = {sample.name for sample in samples_of(new_metrics())}
 

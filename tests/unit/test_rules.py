@@ -376,6 +376,8 @@ TOPIC = {"topic": "transactions", "partition": "0"}
 #: Series by name, values and labels; at 90 minutes these fire.
 Case = tuple[list[tuple[str, str, Labels]], list[Labels]]
 
+SELFTEST = "fraud_model_selftest_max_abs_error"
+SELF = {**WORKER, "model_version": "m"}
 SCORED = "fraud_events_scored_total"
 THROUGH = "fraud_events_control_group_total"
 LATENCY = "fraud_event_to_score_seconds"
@@ -534,6 +536,11 @@ CASES: dict[str, Case] = {
     "two models": (
         [("fraud_model_info", "1x400", {**WORKER, "model_version": "other"})],
         [fires("FraudMixedModels", **JOB)],
+    ),
+    "golden events are reproduced": ([(SELFTEST, "1e-12x400", SELF)], []),
+    "golden events are not": (
+        [(SELFTEST, "0x80 2e-9x300", SELF)],
+        [fires("FraudSelfTestFailed", **SELF)],
     ),
     "two models during a rollout": (
         [("fraud_model_info", "_x70 1x400", {**WORKER, "model_version": "other"})],

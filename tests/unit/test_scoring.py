@@ -274,9 +274,19 @@ def test_a_score_of_trees_that_differs_by_a_trifle_is_rejected(
 def test_a_last_place_that_the_exponential_may_change_is_accepted(
     alter: Callable[..., VerifiedBundle], golden: dict[str, Any]
 ) -> None:
+    before = max(map(float.fromhex, golden["scores"]))
     golden["scores"] = [next_float(score) for score in golden["scores"]]
 
-    assert load_model(alter(with_golden(golden))).version == VERSION
+    model = load_model(alter(with_golden(golden)))
+
+    assert model.version == VERSION
+    assert model.golden_error == float(np.spacing(before)) > 0
+
+
+def test_a_model_that_reproduces_its_golden_events_says_so(
+    alter: Callable[..., VerifiedBundle],
+) -> None:
+    assert load_model(alter({})).golden_error == 0
 
 
 @pytest.mark.parametrize("score", ["nan", "inf", "0x1p+5000", "a number"])

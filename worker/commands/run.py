@@ -231,6 +231,7 @@ def _facts_of(bundle: VerifiedBundle, model: LoadedModel) -> ModelFacts:
         trained_until=bundle.manifest.data_window.last_ms / 1000,
         reference_sha256="" if reference is None else files["reference.json"].sha256,
         reference=reference,
+        selftest_error=model.golden_error,
         kinds={f.name: kind_of(f) for f in model.spec.features if f.output},
     )
 

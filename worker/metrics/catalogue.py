@@ -204,6 +204,14 @@ MODEL_TRAINED = _OWN.gauge(
     unit="seconds since 1970",
 )
 
+MODEL_SELFTEST = _OWN.gauge(
+    "model_selftest_max_abs_error",
+    "Largest difference of a golden event's score from the published one, when the "
+    "model was loaded; a worker that finds more than is allowed does not start.",
+    "model_version",
+    unit="probability",
+)
+
 CATALOGUE = _OWN.all()
 
 REFERENCE_RATIO = _OF_REFERENCE.gauge(

@@ -19,7 +19,8 @@ class ModelFacts:
     """The model in use; `trained_until` in seconds since 1970.
 
     `reference` and its digest are missing in bundles from before there was one.
-    `kinds` says what each feature is made of.
+    `kinds` says what each feature is made of, `selftest_error` by how much a golden
+    event's score differed at most when the model was loaded.
     """
 
     version: str
@@ -29,6 +30,7 @@ class ModelFacts:
     reference_sha256: str = ""
     reference: Reference | None = None
     kinds: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    selftest_error: float = 0.0
 
 
 class Rejected(Protocol):

@@ -243,6 +243,7 @@ class WorkerMetrics:
             model.reference_sha256,
         )
         self.store.set(names.MODEL_TRAINED, model.trained_until, model.version)
+        self.store.set(names.MODEL_SELFTEST, model.selftest_error, model.version)
         if model.reference is not None:
             describe_reference(
                 self.reference, model.reference, model.version, model.kinds

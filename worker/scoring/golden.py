@@ -114,8 +114,14 @@ def make_golden(
     )
 
 
-def check_golden(golden: Golden, spec: Spec, scorer: Scorer) -> None:
+def check_golden(golden: Golden, spec: Spec, scorer: Scorer) -> float:
     """Recompute everything from the records' bytes, and compare.
+
+    Returns
+    -------
+    float
+        The largest absolute difference of a score, within what is allowed; features do
+        not differ at all.
 
     Raises
     ------
@@ -124,7 +130,7 @@ def check_golden(golden: Golden, spec: Spec, scorer: Scorer) -> None:
     """
     X = golden_rows(golden, spec)
     _check_features(golden, X, spec.feature_names)
-    _check_scores(golden, scorer.score(X), scorer)
+    return _check_scores(golden, scorer.score(X), scorer)
 
 
 def golden_rows(golden: Golden, spec: Spec) -> Floats:
@@ -192,7 +198,7 @@ def _check_features(golden: Golden, X: Floats, names: Sequence[str]) -> None:
         )
 
 
-def _check_scores(golden: Golden, found: Floats, scorer: Scorer) -> None:
+def _check_scores(golden: Golden, found: Floats, scorer: Scorer) -> float:
     expected = _floats(golden.scores)
     places = LAST_PLACES * np.spacing(np.abs(expected))
     allowed = places if scorer.is_exact else TOLERANCE
@@ -203,6 +209,7 @@ def _check_scores(golden: Golden, found: Floats, scorer: Scorer) -> None:
         raise _difference(
             "the score", row, expected=float(expected[row]), found=float(found[row])
         )
+    return float(np.abs(found - expected).max())
 
 
 def _difference(

@@ -55,6 +55,8 @@ class LoadedModel:
         Payments whose published score reaches it are flagged.
     reference
         What live values are compared with; None in bundles from before there was one.
+    golden_error
+        By how much the score of a golden event differed here at most; it was allowed.
     """
 
     version: str
@@ -65,6 +67,7 @@ class LoadedModel:
     threshold: float
     manifest: Manifest
     reference: Reference | None = None
+    golden_error: float = 0.0
 
 
 def load_model(bundle: VerifiedBundle) -> LoadedModel:
@@ -117,7 +120,7 @@ def _load(bundle: VerifiedBundle) -> LoadedModel:
     reference = _read_reference(bundle.files.get("reference.json"), spec)
     model = deserialise(bundle.files["model.joblib"])
     scorer = Scorer(model, feature_count=len(spec.feature_names))
-    check_golden(golden, spec, scorer)
+    golden_error = check_golden(golden, spec, scorer)
     reasons = Reasons.of_model(model, spec)
     if reasons is not None:
         X = golden_rows(golden, spec)
@@ -131,6 +134,7 @@ def _load(bundle: VerifiedBundle) -> LoadedModel:
         threshold=bundle.manifest.threshold,
         manifest=bundle.manifest,
         reference=reference,
+        golden_error=golden_error,
     )
 
 
