@@ -71,7 +71,7 @@ def test_the_health_check_asks_a_path_that_is_answered() -> None:
 
     assert int(port) == IN_FORCE.health_port
     assert path in Health().routes()
-    assert "/metrics" in metrics_routes(lambda: b"", lambda: b"")
+    assert "/metrics" in metrics_routes(lambda _: (b"", ""), lambda _: (b"", ""))
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_watchers_are_asked_where_they_listen() -> None:
 
 
 def test_prometheus_scrapes_paths_that_are_served() -> None:
-    served = set(metrics_routes(lambda: b"", lambda: b""))
+    served = set(metrics_routes(lambda _: (b"", ""), lambda _: (b"", "")))
     paths = set(re.findall(r"metrics_path: (\S+)", PROMETHEUS)) | {"/metrics"}
 
     assert paths == served

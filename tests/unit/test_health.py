@@ -17,7 +17,7 @@ from tests.workers import ManualClock
 from worker.errors import ExitCode, InvalidConfig
 from worker.health import Answer, Endpoint, Health, Routes, metrics_routes, server
 from worker.health.probes import BATCH_LIMIT_SECONDS, POLL_LIMIT_SECONDS
-from worker.health.server import CONNECTION_SECONDS, MAX_CONNECTIONS
+from worker.health.server import CONNECTION_SECONDS, MAX_CONNECTIONS, Exposition
 
 HOST = "127.0.0.1"
 OK, UNAVAILABLE = HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE
@@ -50,11 +50,13 @@ def serving(routes: Routes) -> Iterator[int]:
         endpoint.close()
 
 
-def ask(port: int, path: str, method: str = "GET") -> tuple[int, str, bytes]:
+def ask(
+    port: int, path: str, method: str = "GET", accept: str | None = None
+) -> tuple[int, str, bytes]:
     """Return status, content type and body."""
     connection = http.client.HTTPConnection(HOST, port, timeout=10)
     try:
-        connection.request(method, path)
+        connection.request(method, path, headers={"Accept": accept} if accept else {})
         response = connection.getresponse()
         return response.status, response.headers["Content-Type"], response.read()
     finally:
@@ -162,13 +164,18 @@ def test_probes_are_served_as_json() -> None:
     assert json.loads(body) == {"status": "ok", "because": []}
 
 
-def test_metrics_are_served_as_prometheus_text() -> None:
-    with serving(metrics_routes(lambda: b"up 1\n", lambda: b"ref 1\n")) as port:
-        status, kind, body = ask(port, "/metrics?name=up")
+def test_metrics_are_served_in_the_format_that_is_asked_for() -> None:
+    def made(name: bytes) -> Exposition:
+        return lambda accept: (name + accept.encode(), f"text of {accept or 'any'}")
+
+    with serving(metrics_routes(made(b"own "), made(b"reference "))) as port:
+        plain = ask(port, "/metrics?name=up")
+        rich = ask(port, "/metrics", accept="application/x")
         _, _, reference = ask(port, "/metrics/reference")
 
-    assert (status, body, reference) == (200, b"up 1\n", b"ref 1\n")
-    assert kind == "text/plain; version=0.0.4; charset=utf-8"
+    assert plain == (200, "text of any", b"own ")
+    assert rich == (200, "text of application/x", b"own application/x")
+    assert reference == b"reference "
 
 
 def test_head_gives_no_body() -> None:

@@ -110,7 +110,7 @@ def test_nothing_of_a_rejected_record_is_logged_or_measured(
         dict(record.headers)["dlq.reason"].decode()
         for record in broker.records("dead-letters")[0]
     ]
-    told = stream.getvalue() + exposition(metrics)().decode()
+    told = stream.getvalue() + exposition(metrics)("")[0].decode()
     assert letters == list(records)
     assert "partition_stands_still" in stream.getvalue()
     assert [secret for secret in SECRETS if secret in told] == []

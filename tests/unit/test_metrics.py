@@ -66,7 +66,7 @@ def series_of(metrics: WorkerMetrics) -> dict[Series, float]:
 
 
 def samples_of(metrics: WorkerMetrics) -> Iterator[Sample]:
-    text = exposition(metrics)().decode()
+    text = exposition(metrics)("")[0].decode()
     for family in text_string_to_metric_families(text):
         yield from family.samples
 
@@ -304,7 +304,7 @@ def test_promtool_has_nothing_to_say() -> None:
     measure(metrics, PLACE)
     commit(metrics, result_of([1], [Reason.EMPTY]))
 
-    text = exposition(metrics)() + reference_exposition(metrics)()
+    text = exposition(metrics)("")[0] + reference_exposition(metrics)("")[0]
 
     assert promtool("check", "metrics", text=text) == (0, "")
 
@@ -328,7 +328,7 @@ def drifting_metrics() -> WorkerMetrics:
 
 
 def reference_samples(metrics: WorkerMetrics) -> list[Sample]:
-    text = reference_exposition(metrics)().decode()
+    text = reference_exposition(metrics)("")[0].decode()
     return [s for f in text_string_to_metric_families(text) for s in f.samples]
 
 

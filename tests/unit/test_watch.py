@@ -69,11 +69,11 @@ def commit(metrics: WorkerMetrics, X: Any = None) -> None:
 
 
 def told(metrics: WorkerMetrics, at: float = 0.0) -> Told:
-    return Told.of(exposition(metrics)().decode(), at)
+    return Told.of(exposition(metrics)("")[0].decode(), at)
 
 
 def reference_told(metrics: WorkerMetrics) -> Told:
-    return Told.of(reference_exposition(metrics)().decode(), 0.0)
+    return Told.of(reference_exposition(metrics)("")[0].decode(), 0.0)
 
 
 def shown(lines: list[str]) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,12 +17,14 @@ class BinCounts(NamedTuple):
     """What some scored events add to the counters.
 
     `cells` (n_cells,) int64 in the order of `BinCounter.labels`; the sums are those of
-    the published scores.
+    the published scores. `example` looks for the missing or unknown values that are
+    rarest in training: their cell, and the row of the first; None where there are none.
     """
 
     cells: NDArray[np.int64]
     flagged_score_sum: float
     passed_score_sum: float
+    example: Callable[[], tuple[int, int] | None] = lambda: None
 
 
 class BinCounter:
@@ -40,6 +43,7 @@ class BinCounter:
             for slot in baseline.slots
         ]
         self._features = _Columns(list(reference.features.values()))
+        self._watched = _rarest_first(list(reference.features.values()))
         self._score = _Columns([reference.score])
         self.count(
             np.empty((0, len(reference.features))), np.empty(0), np.empty(0, "?")
@@ -63,8 +67,21 @@ class BinCounter:
         counted = self._features.count(X), self._score.count(scores.reshape(-1, 1))
         of_flagged = float(scores[flagged].sum())
         return BinCounts(
-            np.concatenate(counted), of_flagged, float(scores.sum()) - of_flagged
+            np.concatenate(counted),
+            of_flagged,
+            float(scores.sum()) - of_flagged,
+            partial(self._example, X, counted[0]),
         )
+
+    def _example(
+        self, X: NDArray[np.float64], cells: NDArray[np.int64]
+    ) -> tuple[int, int] | None:
+        filled = cells[self._watched] > 0
+        first = int(filled.argmax())
+        if not filled[first]:
+            return None
+        cell = int(self._watched[first])
+        return cell, self._features.first_row(X, cell)
 
 
 class _Columns:
@@ -76,6 +93,7 @@ class _Columns:
         self._firsts = np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
         self._least = np.array([baseline.least for baseline in baselines])
         self._greatest = np.array([baseline.greatest for baseline in baselines])
+        self._unknown = self._firsts[1:] + 3 * np.arange(len(sizes)) + 2
         self._cell_count = sum(sizes) + 3 * len(sizes)
 
     def count(self, X: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -83,3 +101,20 @@ class _Columns:
         limits = self._least, self._greatest
         count_cells(np.ascontiguousarray(X), self._edges, self._firsts, *limits, cells)
         return cells
+
+    def first_row(self, X: NDArray[np.float64], cell: int) -> int:
+        """Return the first row that was counted in a cell of missing or unknown."""
+        column = int(np.searchsorted(self._unknown, cell))
+        values = X[:, column]
+        if cell == self._unknown[column]:
+            least, greatest = self._least[column], self._greatest[column]
+            return int(((values < least) | (values > greatest)).argmax())
+        return int(np.isnan(values).argmax())
+
+
+def _rarest_first(baselines: Sequence[Baseline]) -> NDArray[np.intp]:
+    """Return the cells of missing and unknown values, by their shares in training."""
+    ends = np.cumsum([len(baseline.slots) for baseline in baselines])
+    cells = np.concatenate((ends - 2, ends - 1)).astype(np.intp)
+    shares = [baseline.ratios[slot] for slot in (-2, -1) for baseline in baselines]
+    return cells[np.argsort(shares, kind="stable")]

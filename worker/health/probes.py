@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Protocol
 
-from worker.health.server import Answer, Routes
+from worker.health.server import Answer
 
 #: Longest silence while the loop waits for records, seconds; a poll takes a tenth.
 POLL_LIMIT_SECONDS = 30.0
@@ -108,7 +108,7 @@ class Health:
             problems.append("the worker is stopping")
         return problems
 
-    def routes(self) -> Routes:
+    def routes(self) -> Mapping[str, Callable[[], Answer]]:
         """Return the paths to be served."""
         return {
             "/livez": lambda: _answer(self.liveness_problems()),

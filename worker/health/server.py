@@ -36,23 +36,33 @@ class Answer(NamedTuple):
     body: bytes
 
 
-Routes = Mapping[str, Callable[[], Answer]]
+#: Makes a text in the format that a client asks for, by its header Accept (empty: any),
+#: and says which format that is.
+Exposition = Callable[[str], tuple[bytes, str]]
 
-_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+class Negotiated(NamedTuple):
+    """A path that says the same in several formats."""
+
+    make: Exposition
+
+    def answer(self, accept: str) -> Answer:
+        """Return what a client with that header gets."""
+        text, content_type = self.make(accept)
+        return Answer(HTTPStatus.OK, content_type, text)
+
+
+Routes = Mapping[str, Callable[[], Answer] | Negotiated]
 
 
 def metrics_routes(
-    exposition: Callable[[], bytes], reference: Callable[[], bytes] | None = None
+    exposition: Exposition, reference: Exposition | None = None
 ) -> Routes:
     """Return the paths of the metrics, given what makes their texts."""
-    routes = {"/metrics": lambda: _metrics(exposition())}
+    routes = {"/metrics": Negotiated(exposition)}
     if reference is not None:
-        routes["/metrics/reference"] = lambda: _metrics(reference())
+        routes["/metrics/reference"] = Negotiated(reference)
     return routes
-
-
-def _metrics(text: bytes) -> Answer:
-    return Answer(HTTPStatus.OK, _METRICS_TYPE, text)
 
 
 class Endpoint:
@@ -174,6 +184,8 @@ class _Handler(BaseHTTPRequestHandler):
             known = ", ".join(self.server.routes)
             body = f"there is {known}\n".encode()
             answer = Answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", body)
+        elif isinstance(route, Negotiated):
+            answer = route.answer(self.headers.get("Accept", ""))
         else:
             answer = route()
         self.send_response(answer.status)

@@ -10,12 +10,8 @@ from worker.metrics.catalogue import (
 )
 from worker.metrics.declaring import Metric
 from worker.metrics.exposition import exposition, reference_exposition
-from worker.metrics.facts import ModelFacts
-from worker.metrics.recording import (
-    AbortReason,
-    Rebalance,
-    WorkerMetrics,
-)
+from worker.metrics.facts import AbortReason, ModelFacts, Rebalance
+from worker.metrics.recording import WorkerMetrics
 from worker.metrics.store import MetricStore
 from worker.metrics.table import metrics_table
 from worker.metrics.truth_catalogue import DELAY_EDGES, TRUTH_CATALOGUE

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import enum
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
@@ -33,12 +34,51 @@ class ModelFacts:
     selftest_error: float = 0.0
 
 
+class AbortReason(enum.StrEnum):
+    """What is known of a commit that did not return well."""
+
+    ABORTED = "aborted"
+    UNKNOWN = "unknown"
+
+
+class Rebalance(enum.StrEnum):
+    """How the partitions in this worker's care change."""
+
+    ASSIGNED = "assigned"
+    REVOKED = "revoked"
+    LOST = "lost"
+
+
 class Rejected(Protocol):
     """A record that became a dead letter."""
 
     @property
     def reason(self) -> Reason:
         """Why."""
+        ...
+
+    @property
+    def offset(self) -> int:
+        """Where it lies in its partition."""
+        ...
+
+
+class Examples(Protocol):
+    """Where payments lie, by partition and offset, that stand for others; or None."""
+
+    @property
+    def late(self) -> tuple[int, int] | None:
+        """One that came late."""
+        ...
+
+    @property
+    def absent(self) -> tuple[tuple[int, int], int] | None:
+        """One with a missing or unknown value, and the cell of that."""
+        ...
+
+    @property
+    def oldest(self) -> tuple[tuple[int, int], int] | None:
+        """The one whose record is oldest, and its timestamp, ms."""
         ...
 
 
@@ -93,6 +133,11 @@ class Part(Protocol):
     @property
     def bins(self) -> BinCounts | None:
         """How features and scores lie; None without a reference."""
+        ...
+
+    @property
+    def examples(self) -> Callable[[], Examples]:
+        """Looks for payments that stand for others; only where somebody asks."""
         ...
 
 

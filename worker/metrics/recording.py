@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Collection, Iterable, Sequence
 from importlib.metadata import version
 from platform import python_version
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 from worker.drift import BinCounter
 from worker.metrics import catalogue as names
 from worker.metrics.declaring import Metric
-from worker.metrics.facts import Batch, ModelFacts, Part
+from worker.metrics.exemplars import Exemplars
+from worker.metrics.facts import AbortReason, Batch, ModelFacts, Part, Rebalance
 from worker.metrics.reference import describe_reference
 from worker.metrics.store import MetricStore
 from worker.records import Reason, TopicPartition
@@ -45,21 +45,6 @@ PARTITION_GAUGES = (
 TRUST_SECONDS = 15.0
 
 
-class AbortReason(enum.StrEnum):
-    """What is known of a commit that did not return well."""
-
-    ABORTED = "aborted"
-    UNKNOWN = "unknown"
-
-
-class Rebalance(enum.StrEnum):
-    """How the partitions in this worker's care change."""
-
-    ASSIGNED = "assigned"
-    REVOKED = "revoked"
-    LOST = "lost"
-
-
 class WorkerMetrics:
     """What the worker tells about itself; every closed series exists from the start.
 
@@ -88,6 +73,7 @@ class WorkerMetrics:
     ):
         self.store = MetricStore(names.CATALOGUE, now)
         self._model_version = model.version
+        self._exemplars = Exemplars(self.store, model.version)
         self._partitions: set[TopicPartition] = set()
         self._polled_at: float | None = None
         self.is_in_batch = False
@@ -129,7 +115,8 @@ class WorkerMetrics:
         with self.store.lock:
             for place, part in batch.parts.items():
                 self._count(place.topic, part)
-            self._measure(list(batch.parts.values()), polled_at, committed_at)
+            slowest = self._measure(list(batch.parts.values()), polled_at, committed_at)
+            self._exemplars.note(batch, slowest, committed_at)
             stages = dict(batch.stage_seconds)
             if any(len(part.timestamps_ms) for part in batch.parts.values()):
                 stages["commit"] = commit_seconds
@@ -276,17 +263,20 @@ class WorkerMetrics:
 
     def _measure(
         self, parts: Sequence[Part], polled_at: float, committed_at: float
-    ) -> None:
+    ) -> float:
+        """Return how long the slowest score took, seconds; 0 where there is none."""
         store = self.store
         answered = np.concatenate([part.timestamps_ms for part in parts])
         replayed = sum(part.replayed for part in parts)
         store.observe(names.BATCH_SIZE, len(answered) + replayed)
         store.observe_all(names.QUEUE_WAIT, _seconds_since(answered, polled_at))
         scored = np.concatenate([part.scored_timestamps_ms for part in parts])
-        if len(scored):
-            seconds = _seconds_since(scored, committed_at)
-            store.observe_all(names.EVENT_TO_SCORE, seconds, self._model_version)
-            store.set(names.WORKER_LAST_SCORE, committed_at)
+        if not len(scored):
+            return 0.0
+        seconds = _seconds_since(scored, committed_at)
+        store.observe_all(names.EVENT_TO_SCORE, seconds, self._model_version)
+        store.set(names.WORKER_LAST_SCORE, committed_at)
+        return float(seconds.max(initial=0.0))
 
 
 def _labels(place: TopicPartition) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from prometheus_client import Metric as Family
 from prometheus_client.core import (
     CounterMetricFamily,
+    Exemplar,
     GaugeMetricFamily,
     HistogramMetricFamily,
 )
@@ -25,6 +26,12 @@ from prometheus_client.registry import Collector
 from worker.metrics.declaring import Metric
 
 Labels = tuple[str, ...]
+
+#: By family, series and bucket.
+Exemplars = dict[tuple[Metric, Labels, int], Exemplar]
+
+#: Stands for the bucket of what is no histogram.
+_NO_BUCKET = -1
 
 
 @dataclass(slots=True)
@@ -59,6 +66,7 @@ class MetricStore(Collector):
         self._rows: dict[Metric, tuple[list[Labels], NDArray[np.float64]]] = {}
         self._distributions: dict[Metric, dict[Labels, _Distribution]] = {}
         self._edges: dict[Metric, NDArray[np.float64]] = {}
+        self._exemplars: Exemplars = {}
         for metric in catalogue:
             if metric.type == "histogram":
                 self._distributions[metric] = {}
@@ -122,6 +130,17 @@ class MetricStore(Collector):
         assert len(counts) == len(metric.edges) + 1, metric.name
         self._distributions[metric][labels] = _Distribution(counts.copy(), total)
 
+    def exemplify(self, metric: Metric, exemplar: Exemplar, *labels: str) -> None:
+        """Keep an example of what a counter, or a histogram by its value, counted."""
+        bucket = _NO_BUCKET
+        if metric.type == "histogram":
+            bucket = bisect_left(metric.edges, exemplar.value)
+        self._exemplars[metric, labels, bucket] = exemplar
+
+    def exemplify_row(self, metric: Metric, place: int, exemplar: Exemplar) -> None:
+        """Keep an example of what one series of a row counted."""
+        self.exemplify(metric, exemplar, *self._rows[metric][0][place])
+
     def remove(self, metric: Metric, *labels: str) -> None:
         """End a series, if there is one."""
         self._values[metric].pop(labels, None)
@@ -145,32 +164,44 @@ class MetricStore(Collector):
                 metric: {labels: series.copy() for labels, series in of.items()}
                 for metric, of in self._distributions.items()
             }
+            exemplars = dict(self._exemplars)
         for metric, series in values.items():
-            yield _family(metric, series)
+            yield _family(metric, series, exemplars)
         for metric, histograms in distributions.items():
-            yield _histogram_family(metric, histograms)
+            yield _histogram_family(metric, histograms, exemplars)
 
     def _age(self, since: float, hidden_until: float) -> float:
         now = self._now()
         return max(0.0, now - since) if now >= hidden_until else 0.0
 
 
-def _family(metric: Metric, series: dict[Labels, float]) -> Family:
-    family: CounterMetricFamily | GaugeMetricFamily
+def _family(
+    metric: Metric, series: dict[Labels, float], exemplars: Exemplars
+) -> Family:
     if metric.type == "counter":
-        family = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
-    else:
-        family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+        counter = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
+        for labels, value in series.items():
+            exemplar = exemplars.get((metric, labels, _NO_BUCKET))
+            counter.add_metric(labels, value, exemplar=exemplar)
+        return counter
+    gauge = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
     for labels, value in series.items():
-        family.add_metric(labels, value)
-    return family
+        gauge.add_metric(labels, value)
+    return gauge
 
 
-def _histogram_family(metric: Metric, series: dict[Labels, _Distribution]) -> Family:
+def _histogram_family(
+    metric: Metric, series: dict[Labels, _Distribution], exemplars: Exemplars
+) -> Family:
     family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
     edges = [*map(str, metric.edges), "+Inf"]
     for labels, distribution in series.items():
         counts = np.cumsum(distribution.counts).tolist()
-        buckets = list(zip(edges, counts, strict=True))
+        buckets = [
+            (edge, count)
+            if (exemplar := exemplars.get((metric, labels, bucket))) is None
+            else (edge, count, exemplar)
+            for bucket, (edge, count) in enumerate(zip(edges, counts, strict=True))
+        ]
         family.add_metric(labels, buckets, distribution.total)
     return family

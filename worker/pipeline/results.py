@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.drift import BinCounts
+from worker.pipeline.examples import Examples
 from worker.records import NextOffset, Output, Reason, TopicPartition
 
 
@@ -55,6 +56,8 @@ class PartitionResult:
         partitions. None where it is all the same.
     control_group
         How many of the scores are not flagged only because of it.
+    examples
+        Looks for payments that stand for others of their kind.
     """
 
     epoch: int
@@ -71,6 +74,7 @@ class PartitionResult:
     bins: BinCounts | None = None
     ranks: NDArray[np.int64] | None = None
     control_group: int = 0
+    examples: Callable[[], Examples] = Examples
 
     @property
     def consumed(self) -> int:

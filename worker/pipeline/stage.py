@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
+from functools import partial
+from itertools import accumulate, zip_longest
 from operator import attrgetter
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from worker.features import FeatureTransform
 from worker.pipeline.dead_letters import DeadLetters
+from worker.pipeline.examples import examples_of
 from worker.pipeline.folding import LiveEvents, Part, fold, live_events, pass_by
 from worker.pipeline.partition import PartitionState, by_partition
 from worker.pipeline.results import PartitionResult, Rejected
@@ -75,10 +77,7 @@ class Stage:
         answers: Answers,
     ) -> Iterator[tuple[TopicPartition, PartitionResult]]:
         stamps = np.fromiter(records.timestamps_ms, np.int64, len(records))
-        first, group = 0, answers.control_group
-        for part, bins in zip_longest(parts, answers.bins):
-            own = slice(first, first + part.event_count)
-            first = own.stop
+        for part, own, bins in zip_longest(parts, _own(parts), answers.bins):
             rejections = _live_rejections(incoming, part)
             outputs = _outputs_of(answers, own)
             rows = np.repeat(live.rows[own], answers.per_event)
@@ -86,7 +85,7 @@ class Stage:
                 outputs, rows = self._merge(records, part, rows, outputs, rejections)
             # Who hands on counts no scores.
             scored = slice(0) if answers.flagged is None else own
-            flagged = 0 if answers.flagged is None else answers.flagged[scored].sum()
+            times = stamps[live.rows[scored]]
             yield (
                 part.span.place,
                 PartitionResult(
@@ -95,14 +94,15 @@ class Stage:
                     outputs=outputs,
                     replayed=part.live_row - part.span.first,
                     rejected=_rejected(records, part, rejections),
-                    flagged=int(flagged),
+                    flagged=_count(answers.flagged, own),
                     late=int(np.count_nonzero(live.late[scored])),
                     duplicate=int(np.count_nonzero(live.duplicate[scored])),
                     incomplete=int(np.count_nonzero(live.incomplete[scored])),
                     timestamps_ms=stamps[part.live_row : part.span.last],
-                    scored_timestamps_ms=stamps[live.rows[scored]],
+                    scored_timestamps_ms=times,
                     bins=bins,
-                    control_group=0 if group is None else int(group[own].sum()),
+                    examples=partial(examples_of, records, live, own, times, bins),
+                    control_group=_count(answers.control_group, own),
                     ranks=None if records.ranks is None else records.ranks[rows],
                 ),
             )
@@ -122,6 +122,16 @@ class Stage:
         order = np.argsort(all_rows, kind="stable")
         both = outputs + letters
         return [both[i] for i in order.tolist()], all_rows[order]
+
+
+def _own(parts: Iterable[Part]) -> list[slice]:
+    """Return which of the live events are each part's."""
+    ends = list(accumulate((part.event_count for part in parts), initial=0))
+    return list(map(slice, ends, ends[1:]))
+
+
+def _count(chosen: NDArray[np.bool_] | None, own: slice) -> int:
+    return 0 if chosen is None else int(np.count_nonzero(chosen[own]))
 
 
 def _outputs_of(answers: Answers, events: slice) -> list[Output]:
