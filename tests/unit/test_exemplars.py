@@ -15,11 +15,15 @@ from tests.pipeline_builders import DAY_MS, new_partition, new_pipeline, payment
 from tests.reference_builders import reference_of
 from tests.small_models import small_model
 from tests.streams import FIRST_MS, HOUR_MS, PLACE, append
+from worker.codec.forwarding import Origins
 from worker.drift import BinCounter
 from worker.metrics import ModelFacts, WorkerMetrics, exposition
 from worker.metrics.exemplars import EVERY_SECONDS, SLOW_SECONDS
 from worker.pipeline import BatchResult
-from worker.records import RecordBatch, TopicPartition
+from worker.pipeline.examples import examples_of
+from worker.pipeline.folding import LiveEvents
+from worker.pipeline.sources import Earlier
+from worker.records import EventBatch, RecordBatch, TopicPartition
 from worker.scoring import LoadedModel
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -183,3 +187,19 @@ def test_a_topic_s_long_name_is_left_out(model: LoadedModel) -> None:
     commit(metrics, BatchResult({place: part}, batch.stage_seconds))
 
     assert exemplars_of(metrics, "fraud_dlq_events_total") == [at(9)]
+
+
+def test_behind_other_stages_an_example_is_the_payment_itself() -> None:
+    """Not the record by which it was handed on; `replay` wants the payment."""
+    events = EventBatch(["1", "2", "3"], np.zeros(3, np.int64), {})
+    origins = Origins(np.array([4, 5, 6]), np.array([40, 50, 60]), [b"a", b"b", b"c"])
+    no, late = np.zeros(3, np.bool_), np.array([False, False, True])
+    earlier = Earlier(origins, np.zeros(3, np.uint8), np.zeros((3, 0)))
+    rows, X = np.arange(3), np.zeros((3, 1))
+    live = LiveEvents(events, rows, X, late, no, no, earlier)
+
+    found = examples_of(
+        RecordBatch(), live, slice(1, 3), np.array([FIRST_MS, FIRST_MS + 1]), None
+    )
+
+    assert found == ((6, 60), None, ((5, 50), FIRST_MS))
