@@ -553,7 +553,7 @@ def test_forecasts_are_those_of_each_models_own_bundle(
 
 
 def samples_of(metrics: TruthMetrics) -> list[Sample]:
-    text = truth_exposition(metrics)().decode()
+    text = truth_exposition(metrics)("")[0].decode()
     return [
         sample
         for family in text_string_to_metric_families(text)
@@ -613,7 +613,7 @@ def test_promtool_has_nothing_to_say_about_the_metrics() -> None:
     metrics.show(full_tally())
     metrics.measured(new_join(), 3)
     metrics.polled(1.0)
-    text = truth_exposition(metrics)()
+    text = truth_exposition(metrics)("")[0]
     own = b"\n".join(x for x in text.splitlines() if b"fraud_" in x) + b"\n"
 
     code, said = promtool("check", "metrics", text=own)

@@ -9,7 +9,12 @@ from worker.metrics.catalogue import (
     REFERENCE_CATALOGUE,
 )
 from worker.metrics.declaring import Metric
-from worker.metrics.exposition import exposition, reference_exposition
+from worker.metrics.exposition import (
+    Exposition,
+    exposition,
+    exposition_of,
+    reference_exposition,
+)
 from worker.metrics.facts import AbortReason, ModelFacts, Rebalance
 from worker.metrics.recording import WorkerMetrics
 from worker.metrics.store import MetricStore
@@ -22,12 +27,14 @@ __all__ = [
     "REFERENCE_CATALOGUE",
     "TRUTH_CATALOGUE",
     "AbortReason",
+    "Exposition",
     "Metric",
     "MetricStore",
     "ModelFacts",
     "Rebalance",
     "WorkerMetrics",
     "exposition",
+    "exposition_of",
     "metrics_table",
     "reference_exposition",
 ]

@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from time import monotonic
 
-from prometheus_client import (
-    CollectorRegistry,
-    GCCollector,
-    ProcessCollector,
-    generate_latest,
-)
-
 from worker.codec.score_reader import SCORE_UNITS
-from worker.metrics import TRUTH_CATALOGUE, MetricStore
+from worker.metrics import TRUTH_CATALOGUE, Exposition, MetricStore, exposition_of
 from worker.metrics import truth_catalogue as names
 from worker.truth.join import Join
 from worker.truth.tally import (
@@ -140,10 +133,6 @@ class TruthMetrics:
             remove(names.FORECAST, version, figure)
 
 
-def truth_exposition(metrics: TruthMetrics) -> Callable[[], bytes]:
+def truth_exposition(metrics: TruthMetrics) -> Exposition:
     """Return what makes the text of all metrics, those of the process included."""
-    registry = CollectorRegistry()
-    registry.register(metrics.store)
-    ProcessCollector(registry=registry)
-    GCCollector(registry=registry)
-    return lambda: generate_latest(registry)
+    return exposition_of(metrics.store)
