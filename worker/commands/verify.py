@@ -106,6 +106,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="report repeated answers, but do not fail for them",
     )
+    _add_what_was_in_force(parser)
+    parser.add_argument(
+        "--since",
+        type=moment,
+        metavar="TIME",
+        help="audit only records from this time on, by their timestamps (RFC 3339)",
+    )
+    parser.add_argument("--json", action="store_true", help="the report as JSON")
+
+
+def _add_what_was_in_force(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--also-threshold",
         type=float,
@@ -113,12 +124,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="T",
         help="a threshold that was in force earlier; may be repeated",
-    )
-    parser.add_argument(
-        "--since",
-        type=moment,
-        metavar="TIME",
-        help="audit only records from this time on, by their timestamps (RFC 3339)",
     )
     parser.add_argument(
         "--control-group-share",
@@ -129,7 +134,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a share of the control group that was in force, 0 if there was none; may "
         "be repeated (default: the one that each score names)",
     )
-    parser.add_argument("--json", action="store_true", help="the report as JSON")
 
 
 def main(args: argparse.Namespace, settings: Settings) -> int:
