@@ -181,7 +181,12 @@ class FakeConsumer:
         self._on_gone = {"revoke": on_revoked, "lose": on_lost}
         self.broker.join(self)
 
-    def poll(self, max_records: int, timeout_seconds: float) -> RecordBatch:
+    def poll(
+        self,
+        max_records: int,
+        timeout_seconds: float,
+        gather_seconds: float = 0.0,  # noqa: ARG002
+    ) -> RecordBatch:
         self.polls.append(timeout_seconds)
         while self.events:
             self._handle(*self.events.popleft())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.transform_builders import everything
 from worker.features import FeatureTransform
 from worker.loop.aligning import Aligning
-from worker.loop.alignment import CROWDED, SPARSE, Alignment, Surroundings
+from worker.loop.alignment import CROWDED, FEW, SPARSE, Alignment, Surroundings
 from worker.pipeline import PartitionState
 from worker.records import MISSING, RecordBatch, TopicPartition
 
@@ -214,3 +214,22 @@ def test_all_leave_once_in_their_order_and_never_far_apart(
     inputs = [times[p][o] for p, o in left if p != INNER]
     behind = np.maximum.accumulate(np.array(inputs, np.int64)) - inputs
     assert all(behind <= 2 * STEP_MS)
+
+
+def test_what_is_between_stages_leaves_alone_while_little_waits() -> None:
+    bench = Bench(A)
+    bench.add(A, 5)
+    bench.add(INNER, 1, 2)
+
+    assert bench.take() == [(INNER, 0), (INNER, 1)]
+    assert not bench.alignment.has_handed_on
+    assert bench.take() == [(A, 0)]
+    assert bench.alignment.has_handed_on
+
+
+def test_in_bulk_all_leaves_together() -> None:
+    bench = Bench(A)
+    bench.add(A, *[5] * FEW)
+    bench.add(INNER, 1)
+
+    assert len(bench.take(2 * FEW)) == FEW + 1

@@ -97,8 +97,15 @@ class KafkaConsumer:
             on_lost=gone(on_lost),
         )
 
-    def poll(self, max_records: int, timeout_seconds: float) -> RecordBatch:
+    def poll(
+        self, max_records: int, timeout_seconds: float, gather_seconds: float = 0.0
+    ) -> RecordBatch:
         """Return what is there, waiting for a first record at most as long as given.
+
+        Parameters
+        ----------
+        gather_seconds
+            Wait that long at least, unless there is enough: more is about to come.
 
         Raises
         ------
@@ -109,7 +116,9 @@ class KafkaConsumer:
         BrokerFailed
             The broker refuses, or the client failed in an unknown way.
         """
-        batch = self._reading.keep(self._fetcher.fetch(max_records, timeout_seconds))
+        batch = self._reading.keep(
+            self._fetcher.fetch(max_records, timeout_seconds, gather_seconds)
+        )
         self._end_poll()
         if len(batch):
             self.refusals.forget()

@@ -38,8 +38,12 @@ class Fetcher:
         self._delay_seconds = delay_seconds
         self._fetched_at = 0.0
 
-    def fetch(self, max_records: int, timeout_seconds: float) -> RecordBatch:
+    def fetch(
+        self, max_records: int, timeout_seconds: float, gather_seconds: float
+    ) -> RecordBatch:
         """Return what is there, waiting for a first record at most as long as given.
+
+        Waits at least for `gather_seconds` unless so many records are there.
 
         Raises
         ------
@@ -48,8 +52,9 @@ class Fetcher:
         """
         try:
             # What came while the last batch was answered has waited for company.
-            until = self._fetched_at + self._delay_seconds
-            slices = list(self._slices(max_records, until))
+            due = self._fetched_at + self._delay_seconds
+            gathered = time.monotonic() + gather_seconds
+            slices = list(self._slices(max_records, max(due, gathered)))
             self._fetched_at = time.monotonic()
             if not slices and timeout_seconds:
                 slices = list(self._after_silence(max_records, timeout_seconds))

@@ -33,6 +33,11 @@ from worker.recovery import ENDED
 #: Records of one partition that wait before it is paused, and before it goes on.
 CROWDED, SPARSE = 20_000, 10_000
 
+#: While less waits, records between stages leave alone. A commit takes a request for
+#: each partition that it writes to, one after the other: those that hand on and those
+#: that score are done sooner apart. In bulk it is the other way round.
+FEW = 1000
+
 _Ints = NDArray[np.int64]
 
 
@@ -126,6 +131,8 @@ class Alignment:
         Nothing that is younger leaves, because of other workers.
     is_held_back
         Whether the last time something would have left but for them.
+    has_handed_on
+        Whether the last time inputs left: what follows from them comes back here.
     """
 
     def __init__(self, aligning: Aligning, surroundings: Surroundings):
@@ -135,7 +142,7 @@ class Alignment:
         self._passing = Backlog()
         self._queues: dict[TopicPartition, _Queue] = {}
         self.until_ms = ENDED
-        self.is_held_back = False
+        self.is_held_back = self.has_handed_on = False
 
     @property
     def places(self) -> Collection[TopicPartition]:
@@ -190,9 +197,11 @@ class Alignment:
         Where they span several steps, `ranks` tells in which order what follows from
         them is to be produced.
         """
+        is_little = len(self) < FEW
         batch = self._passing.take(max_records)
         passing = len(batch)
-        if not self._queues or passing == max_records:
+        self.has_handed_on = False
+        if not self._queues or passing == max_records or (passing and is_little):
             return batch
         self._mark(max_records - passing)
         ranks = [np.full(passing, MISSING)]
@@ -200,6 +209,7 @@ class Alignment:
             if queue.has_marked:
                 records, times_ms = queue.take()
                 batch.extend(records)
+                self.has_handed_on = True
                 ranks.append(self._ranks(place, times_ms))
         all_ranks = np.concatenate(ranks)
         later = all_ranks[passing:]

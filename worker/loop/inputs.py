@@ -20,6 +20,10 @@ Committed = Mapping[TopicPartition, NextOffset | None]
 #: Time between two looks at where the others are, while waiting for them, seconds.
 LOOK_SECONDS = 0.02
 
+#: What a stage has handed on comes back so soon after its commit, seconds: the broker
+#: still has to mark it. Whoever polls earlier leaves it for the next round.
+GATHER_SECONDS = 0.002
+
 #: How often the others are told of inputs that have come to an end, seconds.
 END_SECONDS = 1.0
 
@@ -30,6 +34,10 @@ class Inputs(Protocol):
     @property
     def paused(self) -> Collection[TopicPartition]:
         """Partitions that stand still because enough of them waits."""
+
+    @property
+    def gather_seconds(self) -> float:
+        """How long the next poll had better wait at least."""
 
     def __len__(self) -> int:
         """How many records wait."""
@@ -75,6 +83,7 @@ class AsPolled(Backlog):
     """Nothing waits, but while a result is held."""
 
     paused: frozenset[TopicPartition] = frozenset()
+    gather_seconds = 0.0
 
     def begin(self, committed: Committed) -> None:
         """Nothing is to be noted."""
@@ -119,6 +128,11 @@ class Aligned:
         self._told: dict[TopicPartition, int | None] = {}
         self._looked_at = self._ends_told_at = clock()
         self.paused: set[TopicPartition] = set()
+
+    @property
+    def gather_seconds(self) -> float:
+        """Wait for what has just been handed on."""
+        return GATHER_SECONDS if self._alignment.has_handed_on else 0.0
 
     def __len__(self) -> int:
         return len(self._alignment)

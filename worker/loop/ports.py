@@ -36,11 +36,14 @@ class Consumer(Protocol):
         """
         ...
 
-    def poll(self, max_records: int, timeout_seconds: float) -> RecordBatch:
+    def poll(
+        self, max_records: int, timeout_seconds: float, gather_seconds: float = 0.0
+    ) -> RecordBatch:
         """Return records of partitions that are assigned when it returns.
 
-        Waits for a first record at most as long as given. Nothing that was polled
-        under an earlier assignment is among them.
+        Waits for a first record at most as long as given, and for company that is
+        known to come. Nothing that was polled under an earlier assignment is among
+        them.
         """
         ...
 

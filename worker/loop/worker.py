@@ -122,7 +122,8 @@ class Worker:
     def _poll(self, seconds: float) -> RecordBatch:
         self._report.polling()
         with self._watchdog.watching("a poll"):
-            records = self._consumer.poll(self._limits.max_batch, seconds)
+            limit, gather = self._limits.max_batch, self._inputs.gather_seconds
+            records = self._consumer.poll(limit, seconds, gather)
         self._report.polled()
         if self.phase is Phase.STARTING and self._assignment.is_begun:
             self._enter(Phase.RUNNING)
@@ -207,8 +208,8 @@ class Worker:
 
     def _still_ours(self, result: BatchResult) -> BatchResult:
         """Return the result without partitions that have moved on since the poll."""
-        epochs = result.epochs.items()
-        ours = [p for p, epoch in epochs if self._assignment.is_current(p, epoch)]
+        is_current = self._assignment.is_current
+        ours = [p for p, epoch in result.epochs.items() if is_current(p, epoch)]
         return result if len(ours) == len(result.parts) else result.only(ours)
 
     def _keep_house(self) -> None:
@@ -216,9 +217,8 @@ class Worker:
         if assignment.restoring:
             self._load()
             self._report.restored(assignment.note_live())
-        self._standing_still.end_if_all(
-            assignment.partitions.keys() | assignment.loading.keys()
-        )
+        every = assignment.partitions.keys() | assignment.loading.keys()
+        self._standing_still.end_if_all(every)
         if self._snapshots is not None:
             self._snapshots.step(assignment.folded, assignment.restoring)
         self._commit_alone(self._inputs.to_be_told())
