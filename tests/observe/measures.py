@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from deploy.drift import Window
 from deploy.panels import ROWS
-from deploy.panels.truth import TRUTH_PANELS
 from deploy.rules import faster
 from tests.live import Stream
 from tests.observe.prometheus import Labels, Prometheus
@@ -63,10 +62,7 @@ def psi_differences(
 
 
 def empty_panels(prometheus: Prometheus) -> list[str]:
-    """Return the panels of which a query gives nothing.
-
-    Those that show labels are looked at where labels are: test_truth_rules.
-    """
+    """Return the panels of which a query gives nothing."""
     variables = {
         "$__rate_interval": "1m",
         "$job": ".+",
@@ -74,8 +70,7 @@ def empty_panels(prometheus: Prometheus) -> list[str]:
         "$feature": "amount",
     }
     empty = []
-    panels = [panel for row in ROWS for panel in row.panels]
-    for panel in (panel for panel in panels if panel not in TRUTH_PANELS):
+    for panel in (panel for row in ROWS for panel in row.panels):
         for query in panel.queries:
             expr = query.expr
             for name, value in variables.items():

@@ -31,6 +31,8 @@ rule_files: ["*.rules.yml"]
 scrape_configs:
   - job_name: fraud-worker
     static_configs: [{{targets: ["{worker}"]}}]
+  - job_name: fraud-truth
+    static_configs: [{{targets: ["{truth}"]}}]
   - job_name: fraud-worker-reference
     metrics_path: /metrics/reference
     scrape_interval: 5s
@@ -90,10 +92,13 @@ class Prometheus:
 
 
 @contextmanager
-def running(directory: Path, worker: str, factor: int) -> Iterator[Prometheus]:
-    """Start Prometheus with our rules, so many times faster, on a worker's address."""
+def running(
+    directory: Path, worker: str, truth: str, factor: int
+) -> Iterator[Prometheus]:
+    """Start Prometheus with our rules, so many times faster, on these addresses."""
     directory.mkdir()
-    (directory / "prometheus.yml").write_text(_CONFIGURATION.format(worker=worker))
+    configuration = _CONFIGURATION.format(worker=worker, truth=truth)
+    (directory / "prometheus.yml").write_text(configuration)
     clock = faster(factor)
     (directory / "recording.rules.yml").write_text(recording_text(clock))
     (directory / "alerts.rules.yml").write_text(alerts_text(clock))

@@ -13,7 +13,7 @@ from deploy.rules import milliseconds
 from tests.live import LiveWorker, Stream
 from tests.observe.measures import empty_panels, psi_differences
 from tests.observe.prometheus import Prometheus, running
-from tests.observe.stream import Producing, publish_model
+from tests.observe.stream import EventClock, Producing, publish_model
 from tests.waiting import wait_until
 
 DRIFT = ("FraudFeatureDrift", "amount")
@@ -22,6 +22,10 @@ ABSENT = ("FraudMetricsAbsent", "")
 
 #: These tell of the machine that everything shares, and are not what is shown here.
 OF_THE_MACHINE = "FraudLatencyBurn"
+
+#: Labels become known ten minutes after their payments; a cohort also waits for the
+#: lateness of the spec, an hour.
+_SOON_MATURE = {"FRAUD_LABEL_MATURITY_DAYS": "0.01"}
 
 #: PSI may differ from numpy over the same counts, and over the topic's own events.
 MAX_DIFFERENCES = (1e-9, 1e-3)
@@ -92,27 +96,38 @@ def observe(
     models = publish_model(directory)
     stream = Stream(kafka, "observed", models, directory)
     stream.create_topics()
+    labels = f"{stream.group}-labels"
+    kafka.create_topics({labels: 1})
     with ExitStack() as closing:
         closing.callback(stream.stop)
         worker = stream.start(FRAUD_START="earliest")
         worker.await_event("started")
+        truth = stream.start(
+            "truth", command="truth", FRAUD_LABELS_TOPIC=labels, **_SOON_MATURE
+        )
+        truth.await_event("started", 1)
+        topics, clock = (stream.transactions, labels), EventClock(factor)
         producers = [
-            Producing(kafka.bootstrap_servers, stream.transactions, seed, rate // 2)
+            Producing(kafka.bootstrap_servers, *topics, clock, seed, rate // 2)
             for seed in (1, 2)
         ]
         for producer in producers:
             closing.enter_context(producer.running())
         # What the first batches compile is none of what is shown.
         stream.await_answers(5 * rate)
-        (*_, started) = worker.events("started")
-        address = f"{HOST}:{started['metrics_port']}"
+        worker_at, truth_at = _address_of(worker), _address_of(truth)
         prometheus = closing.enter_context(
-            running(directory / "prometheus", address, factor)
+            running(directory / "prometheus", worker_at, truth_at, factor)
         )
         scene = Scene(stream, worker, prometheus, producers, factor)
         for part in (_undrifted, _shifted, _dropped, _stopped):
             part(scene)
     return scene.problems
+
+
+def _address_of(process: LiveWorker) -> str:
+    (*_, started) = process.events("started")
+    return f"{HOST}:{started['metrics_port']}"
 
 
 def _undrifted(scene: Scene) -> None:
