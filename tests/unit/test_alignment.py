@@ -218,13 +218,28 @@ def test_all_leave_once_in_their_order_and_never_far_apart(
 
 def test_what_is_between_stages_leaves_alone_while_little_waits() -> None:
     bench = Bench(A)
+    bench.add(A, 4)
+    assert bench.take() == [(A, 0)]
+    assert bench.alignment.has_handed_on
     bench.add(A, 5)
     bench.add(INNER, 1, 2)
 
     assert bench.take() == [(INNER, 0), (INNER, 1)]
     assert not bench.alignment.has_handed_on
-    assert bench.take() == [(A, 0)]
+    assert bench.take() == [(A, 1)]
     assert bench.alignment.has_handed_on
+
+
+def test_inputs_do_not_wait_for_an_end_of_what_others_hand_on() -> None:
+    bench = Bench(A)
+    bench.add(A, 4)
+    bench.take()
+    bench.add(A, 5)
+    bench.add(INNER, 1)
+    assert bench.take() == [(INNER, 0)]
+    bench.add(INNER, 2)
+
+    assert set(bench.take()) == {(INNER, 1), (A, 1)}
 
 
 def test_in_bulk_all_leaves_together() -> None:

@@ -197,11 +197,12 @@ class Alignment:
         Where they span several steps, `ranks` tells in which order what follows from
         them is to be produced.
         """
-        is_little = len(self) < FEW
+        # Never twice in a row: others hand on all the time, and inputs would wait.
+        is_alone = self.has_handed_on and len(self) < FEW
         batch = self._passing.take(max_records)
         passing = len(batch)
         self.has_handed_on = False
-        if not self._queues or passing == max_records or (passing and is_little):
+        if not self._queues or passing == max_records or (passing and is_alone):
             return batch
         self._mark(max_records - passing)
         ranks = [np.full(passing, MISSING)]
