@@ -220,7 +220,6 @@ def test_what_is_between_stages_leaves_alone_while_little_waits() -> None:
     bench = Bench(A)
     bench.add(A, 4)
     assert bench.take() == [(A, 0)]
-    assert bench.alignment.has_handed_on
     bench.add(A, 5)
     bench.add(INNER, 1, 2)
 
