@@ -8,13 +8,14 @@ from worker.features.history import HistoryTransform
 from worker.features.spec import Spec
 from worker.features.state import FeatureState, StateSlice
 from worker.features.transfer import event_counts
-from worker.features.transform import FeatureRows, FeatureTransform
+from worker.features.transform import FeatureRows, FeatureTransform, Run
 
 __all__ = [
     "FeatureRows",
     "FeatureState",
     "FeatureTransform",
     "HistoryTransform",
+    "Run",
     "Spec",
     "StateSlice",
     "event_counts",

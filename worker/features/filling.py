@@ -114,10 +114,14 @@ class StageColumns:
     def _where(
         self, where: str | None, rows: Floats, count: int, first: int, last: int
     ) -> Ints:
-        """Return (n,) 1, or MISSING where a condition does not hold."""
-        values = np.ones(count, np.int64)
+        """Return (n,) 1, or MISSING where a condition does not hold.
+
+        Only rows [first, last) are filled.
+        """
+        values = np.empty(count, np.int64)
+        span = slice(first, last)
+        values[span] = 1
         if where is not None:
-            span = slice(first, last)
             holds = rows[span, self._plan.columns[where]] == 1.0
             values[span][~holds] = MISSING
         return values

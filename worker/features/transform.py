@@ -7,7 +7,9 @@ in log order, before the first feature is computed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +54,14 @@ class FeatureRows:
     late: NDArray[np.bool_]
     duplicate: NDArray[np.bool_]
     watermarks_ms: Ints
+
+
+class Run(NamedTuple):
+    """Consecutive events and labels of a batch: those of one log, with its state."""
+
+    state: FeatureState
+    events: int
+    labels: int
 
 
 class FeatureTransform:
@@ -123,9 +133,7 @@ class FeatureTransform:
         state = state or self.new_state()
         given = np.empty((len(events), 0)) if given is None else given
         chunks = [
-            self._transform_chunk(
-                self._records(events, offsets, given, labels, at), state
-            )
+            self._transform_chunk(events, state, offsets, labels, given, at)
             for at in range(0, max(len(events), 1), CHUNK_ROWS)
         ]
         if len(chunks) == 1:
@@ -136,6 +144,41 @@ class FeatureTransform:
             np.concatenate([chunk.duplicate for chunk in chunks]),
             np.concatenate([chunk.watermarks_ms for chunk in chunks]),
         )
+
+    def transform_runs(
+        self,
+        events: EventBatch,
+        runs: Sequence[Run],
+        *,
+        offsets: Ints | None = None,
+        labels: LabelBatch | None = None,
+        given: Floats | None = None,
+    ) -> FeatureRows:
+        """Compute the rows of events of several logs, in memory for all of them.
+
+        What needs no state is computed once for all, since the calls of a small batch
+        cost more than its events do.
+
+        Parameters
+        ----------
+        runs
+            All events and labels, each log's together; see `transform` for the rest.
+
+        Raises
+        ------
+        StateUnusable
+            When a limit on live keys or events is reached.
+        """
+        given = np.empty((len(events), 0)) if given is None else given
+        records = self._records(events, offsets, given, labels)
+        work = self._work(records)
+        first = 0
+        for run in runs:
+            last = first + run.events + run.labels
+            self._advance(work, run.state, first, last)
+            first = last
+        assert first == len(records.events), "each record belongs to a run"
+        return self._handed(work)
 
     def warm_up(self) -> None:
         """Compile the kernels, or load them, before the first event arrives.
@@ -153,68 +196,101 @@ class FeatureTransform:
         self.transform(EventBatch(["0", "1", "2"], times, columns), state, given=given)
         self.new_state().take_in(state.copy_out(0, state.slot_count, 0))
 
+    def _transform_chunk(
+        self,
+        events: EventBatch,
+        state: FeatureState,
+        offsets: Ints | None,
+        labels: LabelBatch | None,
+        given: Floats,
+        at: int,
+    ) -> FeatureRows:
+        """Transform the events from `at` on that are computed at once."""
+        if len(events) > CHUNK_ROWS:
+            span = slice(at, at + CHUNK_ROWS)
+            if labels is not None:
+                # Those behind the last event of a chunk go with it, like any other.
+                edges = [at, min(at + CHUNK_ROWS, len(events))]
+                first, last = np.searchsorted(labels.before, edges, "right").tolist()
+                own = slice(first if at else 0, last)
+                labels = labels.take(own, event_shift=at)
+            events, given = events.take(span), given[span]
+            offsets = None if offsets is None else offsets[span]
+        run = Run(state, len(events), 0 if labels is None else len(labels))
+        return self.transform_runs(
+            events, [run], offsets=offsets, labels=labels, given=given
+        )
+
     def _records(
         self,
         events: EventBatch,
         offsets: Ints | None,
         given: Floats,
         labels: LabelBatch | None,
-        at: int,
     ) -> Records:
-        """Return the records from event `at` on that are computed at once."""
-        if len(events) > CHUNK_ROWS:
-            span = slice(at, at + CHUNK_ROWS)
-            events, given = events.take(span), given[span]
-            offsets = None if offsets is None else offsets[span]
         if labels is None or len(labels) == 0:
             may_have_labels = bool(self._plan.frauds)
             return only_events(events, offsets, given, may_have_labels=may_have_labels)
-        # Those behind the last event of a chunk go with it, like any other.
-        first = 0 if at == 0 else int(np.searchsorted(labels.before, at, "right"))
-        last = int(np.searchsorted(labels.before, at + len(events), "right"))
-        own = labels.take(slice(first, last), event_shift=at)
-        return merged(events, offsets, given, own, key=self._key)
+        return merged(events, offsets, given, labels, key=self._key)
 
-    def _transform_chunk(self, records: Records, state: FeatureState) -> FeatureRows:
+    def _work(self, records: Records) -> _Work:
+        """Return what is known of records before any state is asked."""
         events, count = records.events, len(records.events)
-        edge_count = len(self._plan.layout.edges)
-        admission = Admission.of(count, edge_count=edge_count, marks=records.marks)
-        keys = pack_keys(_as_texts(self._columns.column(events, self._key)))
-        ids = hash_texts(events.transaction_ids, MISSING)
         # Labels, and events that are passed over, have no windows to fill their rows.
         rows = np.full((count, len(self.spec.features)), np.nan)
         rows[:, self._given] = records.given
         self._columns.fill_event_features(events, rows)
-        state.begin(count)
-        first = 0
-        while first < count:
-            last = state.admit_segment(
+        return _Work(
+            records,
+            pack_keys(_as_texts(self._columns.column(events, self._key))),
+            hash_texts(events.transaction_ids, MISSING),
+            rows,
+            Admission.of(
+                count, edge_count=len(self._plan.layout.edges), marks=records.marks
+            ),
+        )
+
+    def _advance(self, work: _Work, state: FeatureState, first: int, last: int) -> None:
+        """Fold records [first, last) into a state, and fill their rows."""
+        events, admission = work.records.events, work.admission
+        state.begin(last - first)
+        while first < last:
+            done = state.admit_segment(
                 first,
-                count,
-                keys,
-                ids,
+                last,
+                work.keys,
+                work.ids,
                 events.event_time_ms,
-                records.offsets,
+                work.records.offsets,
                 admission,
             )
-            self._columns.fill_segment(events, rows, state, admission, first, last)
-            first = last
-        return self._handed(rows, admission, records.event_rows)
+            self._columns.fill_segment(events, work.rows, state, admission, first, done)
+            first = done
 
-    def _handed(
-        self,
-        rows: Floats,
-        admission: Admission,
-        event_rows: NDArray[np.intp] | None,
-    ) -> FeatureRows:
+    def _handed(self, work: _Work) -> FeatureRows:
         """Return what later stages and the model see: of events, not of labels."""
-        flags, watermarks_ms = admission.flags, admission.watermarks_ms
+        flags, watermarks_ms = work.admission.flags, work.admission.watermarks_ms
+        rows, event_rows = work.rows, work.records.event_rows
         if event_rows is not None:
             rows, flags = rows[event_rows], flags[event_rows]
             watermarks_ms = watermarks_ms[event_rows]
         if self._handed_on != list(range(rows.shape[1])):
             rows = rows.take(self._handed_on, axis=1)
         return FeatureRows(rows, flags[:, 0], flags[:, 1], watermarks_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What the passes over n records read and write.
+
+    keys : (n, 2) uint64. ids : (n,) int64. rows : (n, n_declared) float64.
+    """
+
+    records: Records
+    keys: NDArray[np.uint64]
+    ids: Ints
+    rows: Floats
+    admission: Admission
 
 
 def _as_texts(column: Column) -> list[str]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.codec.stage_flags import unpack_flags
-from worker.features import FeatureRows, FeatureTransform
+from worker.features import FeatureRows, FeatureTransform, Run
 from worker.pipeline.partition import PartitionState, Span, at
 from worker.pipeline.sources import Earlier, Incoming
-from worker.records import EventBatch, LabelBatch, RecordBatch, TopicPartition
+from worker.records import EventBatch, RecordBatch, TopicPartition
 
 Bools = NDArray[np.bool_]
 
@@ -24,16 +25,13 @@ class Part(NamedTuple):
 
     Rows [live_row, span.last) are answered, events [live_event, last_event) of the
     decoded ones are scored; what comes before them in the span was only folded.
-    `features` are those of [first_event, last_event).
     """
 
     span: Span
     partition: PartitionState
     live_row: int
-    first_event: int
     live_event: int
     last_event: int
-    features: FeatureRows | None
 
     @property
     def event_count(self) -> int:
@@ -60,6 +58,23 @@ class LiveEvents:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def take(self, index: NDArray[np.intp]) -> LiveEvents:
+        """Return the events of those places."""
+        earlier = self.earlier
+        if earlier is not None:
+            earlier = Earlier(
+                earlier.origins.take(index), earlier.flags[index], earlier.given[index]
+            )
+        return LiveEvents(
+            self.events.take(index),
+            self.rows[index],
+            self.X[index],
+            self.late[index],
+            self.duplicate[index],
+            self.incomplete[index],
+            earlier,
+        )
+
 
 def fold(
     transform: FeatureTransform,
@@ -67,34 +82,29 @@ def fold(
     incoming: Incoming,
     spans: Sequence[Span],
     partitions: Mapping[TopicPartition, PartitionState],
-) -> list[Part]:
+) -> tuple[list[Part], FeatureRows]:
     """Fold every event and label into the state of its partition, once.
+
+    Return the parts with the features of all n events.
 
     Raises
     ------
     StateUnusable
         A limit on live keys or events is reached.
     """
-    parts = []
-    edges = np.searchsorted(incoming.rows, [s.first for s in spans] + [len(records)])
-    firsts = edges.tolist()
-    for span, first, last in zip(spans, firsts, firsts[1:], strict=False):
-        partition = partitions[span.place]
+    states = [partitions[span.place] for span in spans]
+    for span, partition in zip(spans, states, strict=True):
         assert records.offsets[span.first] >= partition.next_offset, "folded before"
-        features = None
-        labels = _labels(incoming, span, first)
-        if first < last or labels is not None:
-            features = transform.transform(
-                _cut(incoming.events, first, last),
-                partition.state,
-                offsets=_offsets_if_needed(partition, records, span, incoming, first),
-                labels=labels,
-                given=_given(incoming, first, last),
-            )
-        parts.append(
-            _advance(partition, records, incoming, span, (first, last), features)
-        )
-    return parts
+    events = _counts(incoming.rows, spans)
+    labels = _counts(incoming.label_rows, spans)
+    features = transform.transform_runs(
+        incoming.events,
+        [Run(p.state, *n) for p, *n in zip(states, events, labels, strict=True)],
+        offsets=_offsets_if_needed(records, incoming, spans, states),
+        labels=incoming.labels,
+        given=None if incoming.earlier is None else incoming.earlier.given,
+    )
+    return _advance(records, incoming, spans, states), features
 
 
 def pass_by(
@@ -102,129 +112,90 @@ def pass_by(
     incoming: Incoming,
     spans: Sequence[Span],
     partitions: Mapping[TopicPartition, PartitionState],
-) -> list[Part]:
+) -> tuple[list[Part], FeatureRows]:
     """Advance partitions whose records leave nothing behind."""
-    edges = np.searchsorted(incoming.rows, [s.first for s in spans] + [len(records)])
-    firsts = edges.tolist()
-    parts = []
-    for span, first, last in zip(spans, firsts, firsts[1:], strict=False):
-        partition, events = partitions[span.place], (first, last)
-        nothing = _no_features(last - first)
-        parts.append(_advance(partition, records, incoming, span, events, nothing))
-    return parts
+    states = [partitions[span.place] for span in spans]
+    count = len(incoming.rows)
+    no, never = np.zeros(count, np.bool_), np.zeros(count, np.int64)
+    nothing = FeatureRows(np.empty((count, 0)), no, no, never)
+    return _advance(records, incoming, spans, states), nothing
 
 
 def _advance(
-    partition: PartitionState,
     records: RecordBatch,
     incoming: Incoming,
-    span: Span,
-    events: Sequence[int],
-    features: FeatureRows | None,
-) -> Part:
-    """Note that a span has been folded, and find what of it is to be answered."""
-    first, last = events
-    partition.next_offset = records.offsets[span.last - 1] + 1
-    live = bisect_left(records.offsets, partition.live_from, span.first, span.last)
-    live_event = first if live == span.first else _first_from(incoming.rows, live)
-    return Part(span, partition, live, first, live_event, last, features)
+    spans: Sequence[Span],
+    states: Sequence[PartitionState],
+) -> list[Part]:
+    """Note that the spans have been folded, and find what is to be answered."""
+    parts, first = [], 0
+    counts = _counts(incoming.rows, spans)
+    for span, partition, count in zip(spans, states, counts, strict=True):
+        partition.next_offset = records.offsets[span.last - 1] + 1
+        live = bisect_left(records.offsets, partition.live_from, span.first, span.last)
+        live_event = first
+        if live > span.first:
+            live_event = int(np.searchsorted(incoming.rows, live))
+        first += count
+        parts.append(Part(span, partition, live, live_event, first))
+    return parts
 
 
 def live_events(
-    incoming: Incoming, parts: Sequence[Part], *, column_count: int
+    incoming: Incoming, parts: Sequence[Part], features: FeatureRows
 ) -> LiveEvents:
     """Gather what is to be answered from all partitions."""
-    live = [part for part in parts if part.event_count]
-    if not live:
-        none = np.zeros(0, np.bool_)
-        X = np.empty((0, column_count))
-        events = _cut(incoming.events, 0, 0)
-        return LiveEvents(events, incoming.rows[:0], X, none, none, none, None)
-    events, rows, earlier = incoming.events, incoming.rows, incoming.earlier
-    if sum(part.event_count for part in live) < len(rows):
-        spans = [np.arange(part.live_event, part.last_event) for part in live]
-        index = np.concatenate(spans)
-        events, rows = events.take(index), rows[index]
-        earlier = None if earlier is None else _taken(earlier, index)
-    late = np.concatenate([_features(part).late[_live(part)] for part in live])
-    repeats = [_features(part).duplicate[_live(part)] for part in live]
-    duplicate = np.concatenate(repeats)
-    incomplete = np.concatenate([_incomplete(incoming, part) for part in live])
-    if earlier is not None:
-        was_late, was_duplicate, was_incomplete = unpack_flags(earlier.flags)
-        late |= was_late
-        duplicate |= was_duplicate
+    late, duplicate = features.late, features.duplicate
+    incomplete = _incomplete(incoming, parts)
+    if incoming.earlier is not None:
+        was_late, was_duplicate, was_incomplete = unpack_flags(incoming.earlier.flags)
+        late, duplicate = late | was_late, duplicate | was_duplicate
         incomplete |= was_incomplete
-    X = np.concatenate([_features(part).X[_live(part)] for part in live])
-    return LiveEvents(events, rows, X, late, duplicate, incomplete, earlier)
-
-
-def _labels(incoming: Incoming, span: Span, first_event: int) -> LabelBatch | None:
-    """Return the labels of a span, to go with its events; None without any."""
-    if incoming.labels is None or incoming.label_rows is None:
-        return None
-    edges = np.searchsorted(incoming.label_rows, [span.first, span.last])
-    first, last = edges.tolist()
-    if first == last:
-        return None
-    return incoming.labels.take(slice(first, last), event_shift=first_event)
-
-
-def _given(incoming: Incoming, first: int, last: int) -> NDArray[np.float64] | None:
-    return None if incoming.earlier is None else incoming.earlier.given[first:last]
-
-
-def _taken(earlier: Earlier, index: NDArray[np.intp]) -> Earlier:
-    return Earlier(
-        earlier.origins.take(index), earlier.flags[index], earlier.given[index]
+    live = LiveEvents(
+        incoming.events,
+        incoming.rows,
+        features.X,
+        late,
+        duplicate,
+        incomplete,
+        incoming.earlier,
     )
+    if sum(part.event_count for part in parts) == len(live):
+        return live
+    spans = [np.arange(part.live_event, part.last_event) for part in parts]
+    return live.take(np.concatenate(spans))
+
+
+def _counts(rows: NDArray[np.intp] | None, spans: Sequence[Span]) -> list[int]:
+    """Return how many of those ascending rows each span has."""
+    if rows is None:
+        return [0] * len(spans)
+    edges = [0, *np.searchsorted(rows, [span.last for span in spans]).tolist()]
+    return [last - first for first, last in pairwise(edges)]
 
 
 def _offsets_if_needed(
-    partition: PartitionState,
     records: RecordBatch,
-    span: Span,
     incoming: Incoming,
-    first: int,
+    spans: Sequence[Span],
+    states: Sequence[PartitionState],
 ) -> NDArray[np.int64] | None:
-    """Return the offsets of a span's events while a snapshot is being caught up."""
-    if records.offsets[span.first] >= partition.folded_until:
+    """Return the offsets of the events while a snapshot is being caught up."""
+    if all(
+        records.offsets[span.first] >= partition.folded_until
+        for span, partition in zip(spans, states, strict=True)
+    ):
         return None
-    rows = incoming.rows
-    own = rows[first : int(np.searchsorted(rows, span.last))]
-    return np.array(at(records.offsets, own), np.int64)
+    return np.array(at(records.offsets, incoming.rows), np.int64)
 
 
-def _no_features(count: int) -> FeatureRows:
-    no, never = np.zeros(count, np.bool_), np.zeros(count, np.int64)
-    return FeatureRows(np.empty((count, 0)), no, no, never)
-
-
-def _first_from(rows: NDArray[np.intp], row: int) -> int:
-    return int(np.searchsorted(rows, row))
-
-
-def _cut(events: EventBatch, first: int, last: int) -> EventBatch:
-    if first == 0 and last == len(events):
-        return events
-    return EventBatch(
-        events.transaction_ids[first:last],
-        events.event_time_ms[first:last],
-        {name: column[first:last] for name, column in events.columns.items()},
-    )
-
-
-def _features(part: Part) -> FeatureRows:
-    assert part.features is not None
-    return part.features
-
-
-def _live(part: Part) -> slice:
-    return slice(part.live_event - part.first_event, None)
-
-
-def _incomplete(incoming: Incoming, part: Part) -> Bools:
-    end_ms = part.partition.incomplete_until_ms
-    if end_ms is None:
-        return np.zeros(part.event_count, np.bool_)
-    return incoming.events.event_time_ms[part.live_event : part.last_event] < end_ms
+def _incomplete(incoming: Incoming, parts: Sequence[Part]) -> Bools:
+    """Return which events are older than where their state is complete."""
+    times = incoming.events.event_time_ms
+    flags = np.zeros(len(times), np.bool_)
+    for part in parts:
+        end_ms = part.partition.incomplete_until_ms
+        if end_ms is not None:
+            own = slice(part.live_event, part.last_event)
+            flags[own] = times[own] < end_ms
+    return flags

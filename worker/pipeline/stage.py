@@ -55,13 +55,11 @@ class Stage:
         records, spans = by_partition(records)
         incoming = self.source.read(records)
         watch.lap("decode")
-        column_count = 0
         if self.transform is None:
-            parts = pass_by(records, incoming, spans, partitions)
+            parts, features = pass_by(records, incoming, spans, partitions)
         else:
-            parts = fold(self.transform, records, incoming, spans, partitions)
-            column_count = len(self.transform.column_names)
-        live = live_events(incoming, parts, column_count=column_count)
+            parts, features = fold(self.transform, records, incoming, spans, partitions)
+        live = live_events(incoming, parts, features)
         watch.lap("transform")
         answers = self.sink.answer(records, parts, live, watch)
         results = dict(self._results(records, incoming, parts, live, answers))
