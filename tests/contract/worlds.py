@@ -163,7 +163,7 @@ class WorldOfKafka:
         assert isinstance(consumer, KafkaConsumer)
         return ExactlyOnceProducer(
             self._settings(group, name),
-            group_metadata=consumer.group_metadata,
+            membership=consumer.membership,
             deadline=Stop().deadline,
         )
 

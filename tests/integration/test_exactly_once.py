@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
@@ -21,10 +21,12 @@ from demo.broker import KafkaBroker
 from tests.conftest import FreshTopic
 from tests.counting import CountingPipeline, counting_state
 from tests.waiting import wait_until
+from worker.errors import CommitAborted
 from worker.kafka.admin import Cluster
 from worker.kafka.config import ClientSettings
 from worker.kafka.consumer import KafkaConsumer
 from worker.kafka.faults import Action, Call
+from worker.kafka.membership import Membership
 from worker.kafka.producer import ExactlyOnceProducer
 from worker.kafka.reader import LogReader, Span
 from worker.kafka.sending import Failed, Sender
@@ -166,7 +168,7 @@ class Scene:
     ) -> Worker:
         consumer = KafkaConsumer(settings, topics=[self.topic], delay_seconds=0.002)
         producer = FlakyProducer(
-            settings, group_metadata=consumer.group_metadata, deadline=stop.deadline
+            settings, membership=consumer.membership, deadline=stop.deadline
         )
         metrics = WorkerMetrics(
             ModelFacts("1", "0" * 64, "0" * 64, 0.0),
@@ -249,3 +251,62 @@ def test_a_worker_that_slept_through_its_session_writes_nothing_twice(
             scene.await_commits()
 
     assert scene.answers() == scene.right_answers()
+
+
+def test_a_proof_from_before_a_rebalance_is_refused_and_asked_for_anew(
+    scene: Scene,
+) -> None:
+    """The broker checks it, so it may be remembered from one commit to the next."""
+    first, second = Member(scene, "0"), Member(scene, "1")
+    first.join()
+    wait_until(lambda: first.poll() == set(scene.places), what="all", seconds=30)
+    proof = first.consumer.membership.proof()
+    second.join()
+    wait_until(lambda: first.poll() and second.poll(), what="shared", seconds=30)
+    renewed = first.consumer.membership.proof()
+    assert first.consumer.membership.proof() is renewed is not proof
+
+    asked = iter([proof, renewed])
+    producer = ExactlyOnceProducer(
+        scene.settings("0"),
+        membership=Membership(lambda: next(asked)),
+        deadline=Stop().deadline,
+    )
+    place = min(first.places)
+    output = Output(scene.scores, b"0#1", b"k", place.partition, [], place)
+    with pytest.raises(CommitAborted, match="ILLEGAL_GENERATION"):
+        producer.commit([output], {place: NextOffset(1, "")})
+    producer.commit([output], {place: NextOffset(1, "")})
+
+    assert [len(of_place) for of_place in scene.answers()].count(1) == 1
+    for closing in (producer, first.consumer, second.consumer):
+        closing.close()
+
+
+class Member:
+    """A member of the group by itself, which reads nothing."""
+
+    def __init__(self, scene: Scene, name: str):
+        self.places: set[TopicPartition] = set()
+        self.consumer = KafkaConsumer(
+            scene.settings(name), topics=[scene.topic], delay_seconds=0.0
+        )
+
+    def join(self) -> None:
+        self.consumer.subscribe(
+            on_assigned=self._take, on_revoked=self._give, on_lost=self._give
+        )
+
+    def poll(self) -> set[TopicPartition]:
+        """Return the partitions that are its own."""
+        self.consumer.poll(1, 0.05)
+        return self.places
+
+    def _take(
+        self, committed: Mapping[TopicPartition, NextOffset | None]
+    ) -> dict[TopicPartition, int]:
+        self.places.update(committed)
+        return dict.fromkeys(committed, 0)
+
+    def _give(self, places: Sequence[TopicPartition]) -> None:
+        self.places.difference_update(places)

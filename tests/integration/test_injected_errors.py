@@ -53,7 +53,7 @@ class Bench:
     def producer(self) -> ExactlyOnceProducer:
         return ExactlyOnceProducer(
             self.settings,
-            group_metadata=self.consumer.group_metadata,
+            membership=self.consumer.membership,
             deadline=self.deadline,
         )
 
@@ -270,7 +270,7 @@ def test_a_connection_that_breaks_in_a_commit_does_the_same(bench: Bench) -> Non
 def test_nothing_is_committed_for_one_who_is_no_member(bench: Bench) -> None:
     stranger = KafkaConsumer(bench.settings, topics=["in"], delay_seconds=0.001)
     producer = ExactlyOnceProducer(
-        bench.settings, group_metadata=stranger.group_metadata, deadline=bench.deadline
+        bench.settings, membership=stranger.membership, deadline=bench.deadline
     )
 
     with pytest.raises(CommitAborted, match="not a member"):

@@ -50,7 +50,7 @@ def connect(settings: Settings, bundle: VerifiedBundle, stop: Stop) -> Broker:
     producer: Producer
     if settings.guarantee == "exactly-once":
         producer = ExactlyOnceProducer(
-            clients, group_metadata=consumer.group_metadata, deadline=stop.deadline
+            clients, membership=consumer.membership, deadline=stop.deadline
         )
     else:
         producer = AtLeastOnceProducer(

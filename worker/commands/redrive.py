@@ -15,6 +15,7 @@ from worker.config import Settings
 from worker.errors import BrokerFailed, CommitAborted, CommitUnknown, ExitCode
 from worker.kafka.admin import Cluster
 from worker.kafka.config import ClientSettings
+from worker.kafka.membership import Membership
 from worker.kafka.producer import ExactlyOnceProducer
 from worker.kafka.reader import LogReader, ReadBatch, Span
 from worker.records import NextOffset, Output, Reason, TopicPartition
@@ -60,7 +61,7 @@ def main(args: argparse.Namespace, settings: Settings) -> int:
         if not args.dry_run:
             producer = ExactlyOnceProducer(
                 clients,
-                group_metadata=cluster.group_metadata,
+                membership=Membership(cluster.group_metadata),
                 deadline=lambda began: began + _PATIENCE_SECONDS,
             )
         for span in _spans(cluster, settings.dead_letters_topic):

@@ -7,25 +7,28 @@ to nobody here any more never leaves, whatever the client still held of it.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as VendorPartition
 from confluent_kafka.admin import AdminClient
 
-from worker.errors import CommitAborted
 from worker.kafka import questions
 from worker.kafka.config import ClientSettings, asking_properties, consumer_properties
 from worker.kafka.ends import LogEnds
 from worker.kafka.faults import Notice, fatal_for, notice_of
 from worker.kafka.fetching import Fetcher
+from worker.kafka.membership import Membership, metadata_of_member
 from worker.kafka.partitions import vendor_offsets, vendor_partitions, with_followers
 from worker.kafka.reader import removed_until
 from worker.kafka.reading import Reading, place_of, where
 from worker.kafka.refusals import Refusals
 from worker.records import LogBounds, NextOffset, RecordBatch, TopicPartition
+
+#: Longest time for which the client's thread is left asleep while records come.
+WAKE_SECONDS = 0.1
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,6 +52,8 @@ class KafkaConsumer:
 
     Attributes
     ----------
+    membership
+        What proves to the broker that this member is still one.
     refusals
         How long the broker has refused to let this member read.
     """
@@ -65,6 +70,8 @@ class KafkaConsumer:
         self._fetcher = Fetcher(self._vendor, self._records, delay_seconds)
         self._paused: set[TopicPartition] = set()
         self._is_closing = False
+        self._woken_at = 0.0
+        self.membership = Membership(partial(metadata_of_member, self._vendor))
         self.refusals = Refusals(topics)
 
     def subscribe(
@@ -82,6 +89,7 @@ class KafkaConsumer:
         """
 
         def assign(_: Consumer, partitions: list[VendorPartition]) -> None:
+            self.membership.forget()
             # A client that is closing answers no questions, and they would never end.
             if partitions and not self._is_closing:
                 self._assign(with_followers(self._topics, partitions), on_assigned)
@@ -122,9 +130,7 @@ class KafkaConsumer:
         self._end_poll()
         if len(batch):
             self.refusals.forget()
-        else:
-            # Any question wakes the client, which else joins and beats once a second.
-            self._vendor.memberid()
+        self._wake(is_idle=not len(batch))
         self.refusals.check()
         return batch
 
@@ -205,21 +211,6 @@ class KafkaConsumer:
             if answer.error is not None:
                 raise KafkaException(answer.error)
 
-    def group_metadata(self) -> Any:
-        """Return what proves to the broker that this member is still one.
-
-        Raises
-        ------
-        CommitAborted
-            It is none at the moment. The metadata then names no member, and the
-            broker would take a commit with them from anybody.
-        """
-        before = self._vendor.memberid()
-        metadata = self._vendor.consumer_group_metadata()
-        if not before or before != self._vendor.memberid():
-            raise CommitAborted("not a member of the group at the moment")
-        return metadata
-
     def close(self) -> None:
         """Give the partitions back; a static member's slot is kept for a restart."""
         self._is_closing = True
@@ -228,6 +219,14 @@ class KafkaConsumer:
             # the group waits for it until its session ends.
             self._vendor.unsubscribe()
         self._vendor.close()
+
+    def _wake(self, *, is_idle: bool) -> None:
+        """Wake the client's own thread, which else joins and beats once a second."""
+        now = time.monotonic()
+        if is_idle or now - self._woken_at > WAKE_SECONDS:
+            self._woken_at = now
+            # Any question does.
+            self._vendor.memberid()
 
     def _records(self, messages: list[Message]) -> list[Message]:
         """Return the messages that are records; heed those that are errors."""
@@ -267,6 +266,7 @@ class KafkaConsumer:
             self._vendor.pause(vendor_partitions(self._reading.returned))
 
     def _let_go(self, places: list[TopicPartition], on_gone: Gone) -> None:
+        self.membership.forget()
         if not places:
             return
         on_gone(places)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from confluent_kafka import KafkaError
 
@@ -18,6 +17,7 @@ from worker.errors import CommitAborted, CommitUnknown
 from worker.kafka.client_log import ClientLog
 from worker.kafka.config import ClientSettings, commit_properties
 from worker.kafka.faults import Action, Call
+from worker.kafka.membership import Membership
 from worker.kafka.partitions import vendor_offsets
 from worker.kafka.sending import SLICE_SECONDS, Deadline, Failed, Sender
 from worker.records import NextOffset, Output, TopicPartition
@@ -38,9 +38,8 @@ class ExactlyOnceProducer:
 
     Parameters
     ----------
-    group_metadata
-        Proof of membership, asked for anew with every commit; raises CommitAborted
-        while there is none.
+    membership
+        Proves that we are a member; raises CommitAborted while we are none.
     deadline
         Given when an attempt began, tells until when it may go on.
 
@@ -59,7 +58,7 @@ class ExactlyOnceProducer:
         self,
         settings: ClientSettings,
         *,
-        group_metadata: Callable[[], Any],
+        membership: Membership,
         deadline: Deadline,
     ):
         self._properties = {
@@ -71,7 +70,7 @@ class ExactlyOnceProducer:
         }
         limit_ms = float(self._properties["socket.timeout.ms"])
         self._suspicious_seconds = SUSPICIOUS_SHARE * limit_ms / 1000
-        self._group_metadata = group_metadata
+        self._membership = membership
         self._deadline = deadline
         self.replaced_count = 0
         self._is_suspect = False
@@ -105,7 +104,7 @@ class ExactlyOnceProducer:
         """
         if self._is_suspect:
             self._replace()
-        membership = self._group_metadata()
+        proof = self._membership.proof()
         started = time.monotonic()
         sender, vendor = self._sender, self._sender.vendor
         sender.begin()
@@ -116,12 +115,13 @@ class ExactlyOnceProducer:
                 Call.OFFSETS,
                 vendor.send_offsets_to_transaction,
                 vendor_offsets(next_offsets),
-                membership,
+                proof,
                 SLICE_SECONDS,
             )
             sender.insist(Call.COMMIT, vendor.commit_transaction, SLICE_SECONDS)
             sender.serve()
         except Failed as failed:
+            self._membership.forget()
             raise self._recover(failed) from failed
         if time.monotonic() - started > self._suspicious_seconds:
             self._suspect("slow_commit")
