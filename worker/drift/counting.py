@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.drift.kernels import count_cells
+from worker.drift.kernels import count_cells, sum_scores
 from worker.drift.reference import Baseline, Reference
 
 
@@ -64,14 +64,29 @@ class BinCounter:
         scores, flagged
             (n,) the scores as published, and which of them are flagged.
         """
-        counted = self._features.count(X), self._score.count(scores.reshape(-1, 1))
-        of_flagged = float(scores[flagged].sum())
-        return BinCounts(
-            np.concatenate(counted),
-            of_flagged,
-            float(scores.sum()) - of_flagged,
-            partial(self._example, X, counted[0]),
-        )
+        return self.count_parts(X, scores, flagged, [len(X)])[0]
+
+    def count_parts(
+        self,
+        X: NDArray[np.float64],
+        scores: NDArray[np.float64],
+        flagged: NDArray[np.bool_],
+        ends: Sequence[int],
+    ) -> list[BinCounts]:
+        """Count n scored events, those up to each of the ends by themselves."""
+        features, score = self._features, self._score
+        edges = np.array(ends, np.int64)
+        cells = np.zeros((len(ends), features.cell_count + score.cell_count), np.int64)
+        sums = np.zeros((len(ends), 2))
+        features.count(X, edges, cells[:, : features.cell_count])
+        score.count(scores.reshape(-1, 1), edges, cells[:, features.cell_count :])
+        sum_scores(scores, flagged, edges, sums)
+        return [
+            BinCounts(own, of_flagged, of_passed, partial(self._example, X[span], own))
+            for own, span, (of_passed, of_flagged) in zip(
+                cells, map(slice, [0, *ends], ends), sums.tolist(), strict=False
+            )
+        ]
 
     def _example(
         self, X: NDArray[np.float64], cells: NDArray[np.int64]
@@ -85,7 +100,13 @@ class BinCounter:
 
 
 class _Columns:
-    """Baselines of k columns, side by side as the kernel takes them."""
+    """Baselines of k columns, side by side as the kernel takes them.
+
+    Attributes
+    ----------
+    cell_count
+        Of all the columns.
+    """
 
     def __init__(self, baselines: Sequence[Baseline]):
         sizes = [len(baseline.edges) for baseline in baselines]
@@ -94,13 +115,18 @@ class _Columns:
         self._least = np.array([baseline.least for baseline in baselines])
         self._greatest = np.array([baseline.greatest for baseline in baselines])
         self._unknown = self._firsts[1:] + 3 * np.arange(len(sizes)) + 2
-        self._cell_count = sum(sizes) + 3 * len(sizes)
+        self.cell_count = sum(sizes) + 3 * len(sizes)
 
-    def count(self, X: NDArray[np.float64]) -> NDArray[np.int64]:
-        cells = np.zeros(self._cell_count, np.int64)
+    def count(
+        self,
+        X: NDArray[np.float64],
+        ends: NDArray[np.int64],
+        cells: NDArray[np.int64],
+    ) -> None:
+        """Count the rows of each part in its row of cells."""
         limits = self._least, self._greatest
-        count_cells(np.ascontiguousarray(X), self._edges, self._firsts, *limits, cells)
-        return cells
+        rows = np.ascontiguousarray(X)
+        count_cells(rows, ends, self._edges, self._firsts, *limits, cells)
 
     def first_row(self, X: NDArray[np.float64], cell: int) -> int:
         """Return the first row that was counted in a cell of missing or unknown."""

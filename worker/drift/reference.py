@@ -164,11 +164,12 @@ def slot_counts(values: NDArray[np.float64], baseline: Baseline) -> NDArray[np.i
     cells = np.zeros(len(baseline.slots), np.int64)
     count_cells(
         values.reshape(-1, 1),
+        np.array([len(values)]),
         np.array(baseline.edges),
         np.array([0, len(baseline.edges)]),
         np.array([baseline.least]),
         np.array([baseline.greatest]),
-        cells,
+        cells.reshape(1, -1),
     )
     return cells
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +29,5 @@ def count_bins(
     """
     if counter is None:
         return []
-    published = published_scores(scores)
-    found: list[BinCounts] = []
-    first = 0
-    for part in parts:
-        own = slice(first, first + part.event_count)
-        first = own.stop
-        found.append(counter.count(X[own], published[own], flagged[own]))
-    return found
+    ends = list(accumulate(part.event_count for part in parts))
+    return counter.count_parts(X, published_scores(scores), flagged, ends)

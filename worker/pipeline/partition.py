@@ -105,7 +105,7 @@ def by_partition(records: RecordBatch) -> tuple[RecordBatch, list[Span]]:
     topic = records.topics[0]
     partitions = np.fromiter(records.partitions, np.int64, len(records))
     firsts = _firsts(partitions)
-    if len(firsts) > 1 and len(np.unique(partitions[firsts])) < len(firsts):
+    if len(firsts) > 1 and len(set(partitions[firsts].tolist())) < len(firsts):
         order = np.argsort(partitions, kind="stable")
         records, partitions = pick(records, order.tolist()), partitions[order]
         firsts = _firsts(partitions)

@@ -78,7 +78,9 @@ class Stage:
         for part, own, bins in zip_longest(parts, _own(parts), answers.bins):
             rejections = _live_rejections(incoming, part)
             outputs = _outputs_of(answers, own)
-            rows = np.repeat(live.rows[own], answers.per_event)
+            rows = live.rows[own]
+            if answers.per_event > 1:
+                rows = rows.repeat(answers.per_event)
             if rejections:
                 outputs, rows = self._merge(records, part, rows, outputs, rejections)
             # Who hands on counts no scores.
@@ -93,9 +95,9 @@ class Stage:
                     replayed=part.live_row - part.span.first,
                     rejected=_rejected(records, part, rejections),
                     flagged=_count(answers.flagged, own),
-                    late=int(np.count_nonzero(live.late[scored])),
-                    duplicate=int(np.count_nonzero(live.duplicate[scored])),
-                    incomplete=int(np.count_nonzero(live.incomplete[scored])),
+                    late=_count(live.late, scored),
+                    duplicate=_count(live.duplicate, scored),
+                    incomplete=_count(live.incomplete, scored),
                     timestamps_ms=stamps[part.live_row : part.span.last],
                     scored_timestamps_ms=times,
                     bins=bins,
