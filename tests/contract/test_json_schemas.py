@@ -187,9 +187,10 @@ def test_scores_are_valid() -> None:
         *[None] * 7,
     ]
 
-    values = ScoreEncoder(0.62, "2018-07-31.1").encode(
+    encoder = ScoreEncoder(0.62, "2018-07-31.1")
+    values = encoder.encode(
         batch,
-        bits / 7,
+        encoder.decide(batch.transaction_ids, bits / 7),
         bits & 1 > 0,
         bits & 2 > 0,
         bits & 4 > 0,

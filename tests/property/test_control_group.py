@@ -84,8 +84,8 @@ def test_every_score_is_flagged_or_let_through_or_below(
 ) -> None:
     ids = [transaction_id for transaction_id, _ in payments_scored]
     scores = np.array([score for _, score in payments_scored])
-    without, _ = ScoreEncoder(threshold, "v").decide(ids, scores)
-    flagged, group = ScoreEncoder(threshold, "v", share).decide(ids, scores)
+    _, without, _ = ScoreEncoder(threshold, "v").decide(ids, scores)
+    _, flagged, group = ScoreEncoder(threshold, "v", share).decide(ids, scores)
 
     through = np.zeros(len(ids), np.bool_) if group is None else group
     assert (flagged | through).tolist() == without.tolist()

@@ -25,14 +25,23 @@ def encode(scores: list[float], **options: Any) -> list[dict[str, Any]]:
     flags = [
         np.array(options.pop(n, none)) for n in ("late", "duplicate", "incomplete")
     ]
-    values = encoder.encode(events(len(scores)), np.array(scores), *flags, **options)
+    values = encoded(encoder, events(len(scores)), np.array(scores), *flags, **options)
     return [json.loads(value) for value in values]
+
+
+def encoded(
+    encoder: ScoreEncoder, batch: EventBatch, scores: Any, *flags: Any, **options: Any
+) -> list[bytes]:
+    """Decide and encode."""
+    decisions = encoder.decide(batch.transaction_ids, scores)
+    return encoder.encode(batch, decisions, *flags, **options)
 
 
 def test_a_score_in_full() -> None:
     none = np.zeros(1, np.bool_)
 
-    (value,) = ScoreEncoder(0.62, "2018-07-31.1").encode(
+    (value,) = encoded(
+        ScoreEncoder(0.62, "2018-07-31.1"),
         EventBatch(["8412"], np.array([EVENT_TIME_MS]), {}),
         np.array([0.9731]),
         none,
@@ -72,7 +81,7 @@ def test_the_published_score_decides() -> None:
 def test_the_decision_can_be_asked_for() -> None:
     encoder = ScoreEncoder(0.62, "v")
 
-    flagged, group = encoder.decide(["1", "2"], np.array([0.62 - 1e-12, 0.619]))
+    _, flagged, group = encoder.decide(["1", "2"], np.array([0.62 - 1e-12, 0.619]))
 
     assert flagged.tolist() == [True, False]
     assert group is None
@@ -85,8 +94,8 @@ def test_who_is_let_through_is_marked_and_who_is_not_names_the_share() -> None:
     encoder = ScoreEncoder(0.62, "v", 0.25)
     scores = np.array([0.9, 0.9, 0.1, 0.62])
 
-    values = encoder.encode(batch, scores, none, none, none)
-    flagged, group = encoder.decide(ids, scores)
+    values = encoded(encoder, batch, scores, none, none, none)
+    _, flagged, group = encoder.decide(ids, scores)
 
     decided = [b'{"flagged":' + v.partition(b'"flagged":')[2] for v in values]
     rest = b',"threshold":0.62,"model_version":"v"'
@@ -160,7 +169,7 @@ def test_ids_of_any_text_stay_on_their_row(text: str) -> None:
     none = np.zeros(3, np.bool_)
     batch = EventBatch(["1", text, "3"], np.full(3, EVENT_TIME_MS), {})
 
-    values = ScoreEncoder(0.5, "v").encode(batch, np.zeros(3), none, none, none)
+    values = encoded(ScoreEncoder(0.5, "v"), batch, np.zeros(3), none, none, none)
 
     assert [json.loads(value)["transaction_id"] for value in values] == ["1", text, "3"]
 

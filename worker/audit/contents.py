@@ -27,7 +27,7 @@ from worker.audit.differences import (
 from worker.audit.fold import FoldedRecords
 from worker.audit.pairing import Answers, Comparison, Verdict
 from worker.audit.report import Finding
-from worker.codec import DeadLetter, ScoreEncoder, origin_headers
+from worker.codec import DeadLetter, Decisions, ScoreEncoder, origin_headers
 from worker.scoring import LoadedModel
 from worker.scoring.golden import LAST_PLACES, TOLERANCE
 
@@ -163,8 +163,8 @@ def _differing_scores(
     threshold = thresholds[0] if thresholds else model.threshold
     encoder = ScoreEncoder(threshold, model.version, share)
     scores = model.scorer.score(rows.X)
-    flagged = encoder.decide(rows.batch.transaction_ids, scores).flagged
-    values = _encoded(rows, scores, flagged, encoder, model)
+    decisions = encoder.decide(rows.batch.transaction_ids, scores)
+    values = _encoded(rows, decisions, decisions.flagged, encoder, model)
     origins = origin_headers(
         rows.place.topic,
         np.full(len(rows.offsets), rows.place.partition, np.int64),
@@ -175,7 +175,7 @@ def _differing_scores(
     if (values, headers, rows.keys) == (answers.values, answers.headers, answers.keys):
         return []
     # Reasons belong to what was flagged, by whatever threshold; `rules` judge that.
-    values = _encoded(rows, scores, published_flags(answers), encoder, model)
+    values = _encoded(rows, decisions, published_flags(answers), encoder, model)
     tolerance = _LAST_PLACES if model.scorer.is_exact else TOLERANCE
     rules = ScoreRules({model.threshold, *thresholds}, tolerance, share)
     return [
@@ -193,7 +193,7 @@ def _differing_scores(
 
 def _encoded(
     rows: FoldedRecords,
-    scores: NDArray[np.float64],
+    decisions: Decisions,
     flagged: NDArray[np.bool_],
     encoder: ScoreEncoder,
     model: LoadedModel,
@@ -203,7 +203,7 @@ def _encoded(
         reasons = model.reasons.of_scores(rows.X, flagged)
     return encoder.encode(
         rows.batch,
-        scores,
+        decisions,
         rows.late,
         rows.duplicate,
         rows.incomplete,

@@ -24,7 +24,13 @@ from worker.codec.schemas import (
     score_schema,
     transaction_schema,
 )
-from worker.codec.scores import Score, ScoreEncoder, ScoreReason, published_scores
+from worker.codec.scores import (
+    Decisions,
+    Score,
+    ScoreEncoder,
+    ScoreReason,
+    published_scores,
+)
 from worker.codec.times import format_times, parse_times
 from worker.codec.typed_columns import columns_to_events
 
@@ -33,6 +39,7 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_VALUE_BYTES",
     "DeadLetter",
+    "Decisions",
     "Decoder",
     "Origin",
     "Score",

@@ -133,6 +133,8 @@ class Decisions(NamedTuple):
 
     Attributes
     ----------
+    published
+        (n,) float64: the scores, rounded.
     flagged
         (n,) bool.
     control_group
@@ -140,6 +142,7 @@ class Decisions(NamedTuple):
         payment belongs to the group.
     """
 
+    published: NDArray[np.float64]
     flagged: NDArray[np.bool_]
     control_group: NDArray[np.bool_] | None
 
@@ -167,12 +170,19 @@ class ScoreEncoder:
         self, transaction_ids: Sequence[str], scores: NDArray[np.float64]
     ) -> Decisions:
         """Decide upon n scores, not yet rounded."""
-        return self._decide(transaction_ids, published_scores(scores))
+        published = published_scores(scores)
+        reached = published >= self.threshold
+        if not self._share:
+            return Decisions(published, reached, None)
+        rows = np.flatnonzero(reached).tolist()
+        group = np.zeros(len(reached), np.bool_)
+        group[rows] = members((transaction_ids[row] for row in rows), self._share)
+        return Decisions(published, reached & ~group, group)
 
     def encode(
         self,
         events: EventBatch,
-        scores: NDArray[np.float64],
+        decisions: Decisions,
         late: NDArray[np.bool_],
         duplicate: NDArray[np.bool_],
         incomplete: NDArray[np.bool_],
@@ -190,13 +200,12 @@ class ScoreEncoder:
         BundleRejected
             When a score is no probability; JSON could not even express NaN.
         """
-        published = published_scores(scores)
+        published = decisions.published
         if not ((published >= 0.0) & (published <= 1.0)).all():
             raise BundleRejected(
                 f"model {self.model_version} gave a score outside 0 to 1; "
                 "publish another version, or go back to the one before"
             )
-        decisions = self._decide(events.transaction_ids, published)
         columns = (
             events.transaction_ids,
             format_times(events.event_time_ms),
@@ -212,17 +221,6 @@ class ScoreEncoder:
         lines = self._encode_lines(rows).split(b"\n")
         lines.pop()
         return lines
-
-    def _decide(
-        self, transaction_ids: Sequence[str], published: NDArray[np.float64]
-    ) -> Decisions:
-        reached = published >= self.threshold
-        if not self._share:
-            return Decisions(reached, None)
-        rows = np.flatnonzero(reached).tolist()
-        group = np.zeros(len(reached), np.bool_)
-        group[rows] = members((transaction_ids[row] for row in rows), self._share)
-        return Decisions(reached & ~group, group)
 
     def _rows(self, columns: tuple[Any, ...], decisions: Decisions) -> list[Score]:
         group = decisions.control_group

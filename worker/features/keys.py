@@ -13,6 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from worker.records import Column
+
 #: Keys of up to this many bytes are packed as they are; longer ones by BLAKE2b-128,
 #: whose collisions nobody can construct.
 PACKED_BYTES = 15
@@ -26,6 +28,13 @@ _FINALIZER_2 = np.uint64(0x94D049BB133111EB)
 _SHIFT_27 = np.uint64(27)
 _SHIFT_30 = np.uint64(30)
 _SHIFT_31 = np.uint64(31)
+
+
+def as_texts(column: Column) -> list[str]:
+    """Return keys as texts; integer keys by their decimal digits."""
+    if isinstance(column, np.ndarray):
+        return list(map(str, column.tolist()))
+    return column  # type: ignore[return-value]  # a key is required, never None
 
 
 def pack_keys(texts: Sequence[str]) -> NDArray[np.uint64]:

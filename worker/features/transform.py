@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.features.admitted import Admission
-from worker.features.filling import StageColumns
-from worker.features.keys import hash_texts, pack_keys
+from worker.features.filling import FieldIntegers, StageColumns
+from worker.features.keys import as_texts, hash_texts, pack_keys
 from worker.features.merging import Records, merged, only_events
 from worker.features.plan import compile_plan
 from worker.features.spec import Spec
@@ -242,8 +242,9 @@ class FeatureTransform:
         self._columns.fill_event_features(events, rows)
         return _Work(
             records,
-            pack_keys(_as_texts(self._columns.column(events, self._key))),
+            pack_keys(as_texts(self._columns.column(events, self._key))),
             hash_texts(events.transaction_ids, MISSING),
+            self._columns.fields(events),
             rows,
             Admission.of(
                 count, edge_count=len(self._plan.layout.edges), marks=records.marks
@@ -264,7 +265,9 @@ class FeatureTransform:
                 work.records.offsets,
                 admission,
             )
-            self._columns.fill_segment(events, work.rows, state, admission, first, done)
+            self._columns.fill_segment(
+                work.fields, work.rows, state, admission, first, done
+            )
             first = done
 
     def _handed(self, work: _Work) -> FeatureRows:
@@ -289,12 +292,6 @@ class _Work:
     records: Records
     keys: NDArray[np.uint64]
     ids: Ints
+    fields: FieldIntegers
     rows: Floats
     admission: Admission
-
-
-def _as_texts(column: Column) -> list[str]:
-    """Return keys as texts; integer keys by their decimal digits."""
-    if isinstance(column, np.ndarray):
-        return list(map(str, column.tolist()))
-    return column  # type: ignore[return-value]  # a key is required, never None

@@ -8,7 +8,6 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.codec import published_scores
 from worker.drift import BinCounter, BinCounts
 from worker.pipeline.folding import Part
 
@@ -17,17 +16,17 @@ def count_bins(
     counter: BinCounter | None,
     parts: Sequence[Part],
     X: NDArray[np.float64],
-    scores: NDArray[np.float64],
+    published: NDArray[np.float64],
     flagged: NDArray[np.bool_],
 ) -> list[BinCounts]:
     """Return the counts of each part; none where there is nothing to count by.
 
     Parameters
     ----------
-    X, scores, flagged
+    X, published, flagged
         Of the m live events of all parts, in their order.
     """
     if counter is None:
         return []
     ends = list(accumulate(part.event_count for part in parts))
-    return counter.count_parts(X, published_scores(scores), flagged, ends)
+    return counter.count_parts(X, published, flagged, ends)

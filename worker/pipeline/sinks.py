@@ -89,13 +89,14 @@ class Scoring:
         """Score, and encode."""
         scores = self.scorer.score(live.X) if len(live) else np.empty(0)
         watch.lap("score")
-        flagged, group = self.encoder.decide(live.events.transaction_ids, scores)
+        decisions = self.encoder.decide(live.events.transaction_ids, scores)
+        published, flagged, group = decisions
         reasons = None
         if self.reasons is not None:
             reasons = self.reasons.of_scores(live.X, flagged)
         values = self.encoder.encode(
             live.events,
-            scores,
+            decisions,
             live.late,
             live.duplicate,
             live.incomplete,
@@ -118,7 +119,7 @@ class Scoring:
             repeat(0),
             strict=False,
         )
-        bins = count_bins(self.counter, parts, live.X, scores, flagged)
+        bins = count_bins(self.counter, parts, live.X, published, flagged)
         return Answers(list(map(_output_of, fields)), 1, flagged, bins, group)
 
 

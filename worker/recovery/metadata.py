@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from worker.errors import StateUnusable
 from worker.records import TopicPartition
 
@@ -60,7 +62,7 @@ class CommitMetadata:
             fields["i"] = self.incomplete_until_ms
         if self.head_ms is not None:
             fields["h"] = self.head_ms
-        return json.dumps(fields, separators=(",", ":"))
+        return orjson.dumps(fields).decode()
 
     @classmethod
     def decode(cls, text: str, place: TopicPartition) -> CommitMetadata | None:
