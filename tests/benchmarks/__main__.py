@@ -12,7 +12,8 @@ stream.
 
     drain           a full topic is scored; then another worker replays it in silence
     latency         payments at scheduled times, 1,000 a second
-    fast            the same, 50,000 a second
+    floor           both, of a loop that only copies: what exactly-once takes at least
+    fast            payments at scheduled times, 50,000 a second
     staged-drain    as drain, with two stages: customer, terminal and labels
     staged-latency  as latency, with two stages
     shipped-drain   as staged-drain, with the spec that is shipped
@@ -38,6 +39,7 @@ from pathlib import Path
 from demo.broker import kafka_available
 from tests.benchmarks.cores import reserved
 from tests.benchmarks.drains import drain, scale
+from tests.benchmarks.floor import floor
 from tests.benchmarks.output import (
     Figures,
     Output,
@@ -64,7 +66,15 @@ Trial = Callable[[Path], list[Figures]]
 _ONCE = {"overhead", "workers", "crash", "snapshot", "memory"}
 
 _KINDS = (
-    *("drain", "latency", "fast", "staged-drain", "staged-latency", "shipped-drain"),
+    *(
+        "drain",
+        "latency",
+        "floor",
+        "fast",
+        "staged-drain",
+        "staged-latency",
+        "shipped-drain",
+    ),
     *("overhead", "workers", "crash", "snapshot", "memory"),
 )
 
@@ -135,6 +145,7 @@ def _trials(directory: Path, arguments: argparse.Namespace) -> dict[str, Trial]:
     trials: dict[str, Trial] = {
         "drain": with_one(drain),
         "latency": with_one(latency, rate=rate, seconds=seconds),
+        "floor": with_one(floor, rate=rate, seconds=seconds),
         "fast": lambda place: latency(one(), place, rate=_FAST_RATE, seconds=seconds),
         "staged-drain": with_two(drain),
         "staged-latency": with_two(latency, rate=rate, seconds=seconds),

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.targets import TARGETS
+from tests.benchmarks.targets import FLOOR, TARGETS
 from tests.readme import README, replaced
 
 Line = dict[str, Any]
@@ -91,6 +91,7 @@ _STEP = re.compile(r"drain_step_(\w+)_microseconds_per_event")
 #: What is said of figures that begin with this.
 _PREFIXES = {
     "two_stage_": "two stages: ",
+    FLOOR: "a loop that only copies: ",
     "shipped_spec_": "two stages, the shipped spec: ",
 }
 

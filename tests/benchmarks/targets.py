@@ -9,6 +9,9 @@ from typing import Literal
 #: A run fails when a figure misses its bound by more than this share of it.
 TOLERATED_MISS = 1 / 3
 
+#: Begins the names of the figures of a loop that only copies.
+FLOOR = "empty_loop_"
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -131,6 +134,16 @@ def judgements(medians: Mapping[str, float]) -> list[dict[str, str | float]]:
     ]
 
 
+def beside_floor(medians: Mapping[str, float]) -> list[str]:
+    """Return a line for each target whose figure a loop that only copies has too."""
+    return [
+        f"{target.text:<64} {_short(found):>9}   {_short(medians[floor]):>9}   "
+        f"{found / medians[floor]:.2f} times"
+        for target, found in judged(medians)
+        if (floor := FLOOR + target.figure) in medians
+    ]
+
+
 def far_off(medians: Mapping[str, float]) -> Sequence[str]:
     """Return the figures that miss their bound by more than is tolerated."""
     return [
@@ -156,6 +169,9 @@ def judge(
         return 0
     print(f"\ntargets, at commit {where['commit']} on {where['machine']}:")
     print("\n".join(report(medians)))
+    if lines := beside_floor(medians):
+        print("\nbeside a loop that only copies, exactly once, with the same client:")
+        print("\n".join(lines))
     if not is_judged:
         print("not judged: the machine was busy, or the run a quick one")
         return 0

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from demo.workers import WorkerProcess
 from tests.benchmarks.arrivals import Arrivals
 from tests.benchmarks.cores import cpu_seconds
 from tests.benchmarks.drains import Figures
-from tests.benchmarks.stack import fresh_stack
+from tests.benchmarks.stack import Stack, StackStream, fresh_stack
 from tests.benchmarks.workload import Workload
 
 #: Records that come before those whose latency is measured.
@@ -40,36 +41,40 @@ def latency(
     workload: Workload, directory: Path, rate: int, seconds: float
 ) -> list[Figures]:
     """Send at scheduled times; time from there to a reader of committed records."""
-    last = min(workload.count, _WARM_UP + int(rate * seconds))
     with fresh_stack(workload, directory) as stack:
         stream = stack.stream()
         process = stream.start_worker()
-        reader = stream.reader()
-        stack.send(0, _WARM_UP)
-        reader.read(workload.payments(0, _WARM_UP))
-        start = time.time() + 2.0 + (last - _WARM_UP) / _READ_PER_SECOND
-        with stack.sending(_WARM_UP, last, rate=rate, start=start):
-            time.sleep(max(0.0, start - time.time()))
-            before = cpu_seconds(process.pid)
-            arrivals = reader.read(workload.payments(_WARM_UP, last))
-        cpu = cpu_seconds(process.pid) - before
+        figures = timed(stack, stream, process, rate, seconds)
         stream.verify()
-        sender_late_ms = stack.sender_late_ms
+    return [{workload.prefix + name: value for name, value in figures.items()}]
+
+
+def timed(
+    stack: Stack, stream: StackStream, process: WorkerProcess, rate: int, seconds: float
+) -> Figures:
+    """Send to a worker at scheduled times; return its latency and what it took."""
+    workload, reader = stack.workload, stream.reader()
+    last = min(workload.count, _WARM_UP + int(rate * seconds))
+    stack.send(0, _WARM_UP)
+    reader.read(workload.payments(0, _WARM_UP))
+    start = time.time() + 2.0 + (last - _WARM_UP) / _READ_PER_SECOND
+    with stack.sending(_WARM_UP, last, rate=rate, start=start):
+        time.sleep(max(0.0, start - time.time()))
+        before = cpu_seconds(process.pid)
+        arrivals = reader.read(workload.payments(_WARM_UP, last))
+    cpu = cpu_seconds(process.pid) - before
     times, due = np.array(arrivals.times), _due(arrivals, start, rate)
     waits_ms = ((times - due) * 1000)[due >= start + _SETTLE_SECONDS]
     p50, p99, p999 = np.percentile(waits_ms, [50, 99, 99.9]).tolist()
-    name = f"{workload.prefix}event_to_score_milliseconds_at_{rate}_per_second"
-    at = f"at_{rate}_per_second"
-    return [
-        {
-            f"{name}_p50": p50,
-            f"{name}_p99": p99,
-            f"{name}_p99_9": p999,
-            f"{workload.prefix}cpu_cores_{at}": cpu / (times[-1] - start),
-            f"{workload.prefix}share_kept_up_with_{at}": _kept_up(times, due),
-            f"{workload.prefix}sender_late_milliseconds_{at}_p99": sender_late_ms,
-        }
-    ]
+    name, at = f"event_to_score_milliseconds_at_{rate}_per_second", f"at_{rate}"
+    return {
+        f"{name}_p50": p50,
+        f"{name}_p99": p99,
+        f"{name}_p99_9": p999,
+        f"cpu_cores_{at}_per_second": cpu / (times[-1] - start),
+        f"share_kept_up_with_{at}_per_second": _kept_up(times, due),
+        f"sender_late_milliseconds_{at}_per_second_p99": stack.sender_late_ms,
+    }
 
 
 def _due(arrivals: Arrivals, start: float, rate: int) -> np.ndarray:

@@ -20,7 +20,14 @@ from tests.benchmarks.points import CURVES, Point
 from tests.benchmarks.silent import SilentReport, silence
 from tests.benchmarks.steps import steps_of
 from tests.benchmarks.table import named, read, table
-from tests.benchmarks.targets import TARGETS, Target, far_off, judge
+from tests.benchmarks.targets import (
+    FLOOR,
+    TARGETS,
+    Target,
+    beside_floor,
+    far_off,
+    judge,
+)
 from tests.benchmarks.trials import _kept_up
 from worker.commands import run
 from worker.features import FeatureTransform
@@ -119,6 +126,13 @@ def test_what_is_to_be_reached_has_a_name_in_the_table() -> None:
 
     assert len(shown) > 12
     assert all(named(figure) for figure in shown)
+
+
+def test_a_figure_stands_beside_that_of_a_loop_that_only_copies() -> None:
+    p50 = "event_to_score_milliseconds_at_1000_per_second_p50"
+    (compared,) = beside_floor({p50: 12.5, FLOOR + p50: 10.0, "bytes_per_key": 95.0})
+
+    assert compared.split()[-4:] == ["12.5", "10", "1.25", "times"]
 
 
 @pytest.mark.parametrize(
