@@ -103,7 +103,7 @@ def test_what_is_quick_and_in_time_is_no_example(model: LoadedModel) -> None:
     """But the dead letter is."""
     metrics = new_metrics(model)
     batch = batch_of(model, [FIRST_MS, FIRST_MS])
-    in_time = replace(batch.parts[PLACE], late=0)
+    in_time = batch.parts[PLACE]._replace(late=0)
     commit(
         metrics,
         BatchResult({PLACE: in_time}, batch.stage_seconds),
@@ -182,7 +182,7 @@ def test_a_topic_s_long_name_is_left_out(model: LoadedModel) -> None:
     metrics = new_metrics(model)
     batch = batch_of(model, [FIRST_MS, FIRST_MS])
     place = TopicPartition("t" * 120, 0)
-    part = replace(batch.parts[PLACE])
+    part = batch.parts[PLACE]._replace()
     metrics._create([place.topic])
     commit(metrics, BatchResult({place: part}, batch.stage_seconds))
 

@@ -355,7 +355,7 @@ def test_committed_bins_are_added_up() -> None:
     bins = counter.count(X, np.array([0.25, 0.75]), np.array([False, True]))
     result = result_of([99_000, 99_900], [])
     result = BatchResult(
-        {PLACE: replace(result.parts[PLACE], bins=bins)}, result.stage_seconds
+        {PLACE: result.parts[PLACE]._replace(bins=bins)}, result.stage_seconds
     )
 
     commit(metrics, result)

@@ -110,18 +110,28 @@ def _check_decimals(values: Values, field: Field, bounds: Bounds) -> Checked:
     return _parse_present(values, lambda texts: parse_decimals(texts, field, bounds))
 
 
-def _check_times(values: Values) -> Checked:
-    """Times in RFC 3339 or, also within one column, in integer milliseconds."""
+def _check_times(values: Values, *, must_be_plausible: bool = False) -> Checked:
+    """Times in RFC 3339 or, also within one column, in integer milliseconds.
+
+    A number outside 2000 to 2100 is in another unit; a text may say what it will,
+    unless it must be plausible.
+    """
     if isinstance(values, list) and set(map(type, values)) == {int}:
         values = _integers(values)
     if isinstance(values, np.ndarray):
-        if values.dtype.kind == "M":
-            return Checked(values.astype("datetime64[ms]").astype(np.int64), None)
-        return Checked(values, check_span(values, guess_unit=True))
-    try:
-        return Checked(*parse_times(values))
-    except TypeError:
-        return _check_mixed_times(values)
+        if values.dtype.kind != "M":
+            return Checked(values, check_span(values, guess_unit=True))
+        checked = Checked(values.astype("datetime64[ms]").astype(np.int64), None)
+    else:
+        try:
+            checked = Checked(*parse_times(values))
+        except TypeError:
+            checked = _check_mixed_times(values)
+    if not must_be_plausible:
+        return checked
+    ms, codes = checked
+    assert isinstance(ms, np.ndarray)
+    return Checked(ms, _merge(codes, check_span(ms, guess_unit=False)))
 
 
 def _check_dates(values: Values) -> Checked:
@@ -144,9 +154,7 @@ def _check_mixed_times(values: list[Any]) -> Checked:
 
 def check_times(values: Values) -> Checked:
     """Times that must be plausible however they are written."""
-    ms, codes = _check_times(values)
-    assert isinstance(ms, np.ndarray)
-    return Checked(ms, _merge(codes, check_span(ms, guess_unit=False)))
+    return _check_times(values, must_be_plausible=True)
 
 
 def _merge(first: Codes | None, second: Codes | None) -> Codes | None:

@@ -124,7 +124,7 @@ def published_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     >>> published_scores(np.array([0.97310000049, -0.0])).tolist()
     [0.9731, 0.0]
     """
-    rounded: NDArray[np.float64] = np.round(scores, SCORE_DIGITS) + 0.0
+    rounded: NDArray[np.float64] = scores.round(SCORE_DIGITS) + 0.0
     return rounded
 
 

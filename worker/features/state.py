@@ -30,6 +30,9 @@ DEFAULT_MAX_EVENTS = 500_000_000
 #: Slots looked at for each record, so that memory follows the number of live keys.
 _SWEPT_PER_RECORD = 2
 
+#: Fewer are left for a later batch: a call costs as much.
+_SWEPT_AT_ONCE = 64
+
 _FIRST_SLOTS = 256
 _FIRST_ROWS = 1024
 _FIRST_WAITING = 64
@@ -64,6 +67,7 @@ class FeatureState:
         max_events: int = DEFAULT_MAX_EVENTS,
     ) -> None:
         self._layout = state_layout
+        self._unswept = 0
         self._table = np.zeros(2 * _FIRST_SLOTS, np.int64)
         self._meta = np.zeros((_FIRST_SLOTS, state_layout.meta_columns), np.int64)
         self._pool = np.zeros((_FIRST_ROWS, state_layout.row_words), np.int64)
@@ -118,7 +122,10 @@ class FeatureState:
     def begin(self, record_count: int) -> None:
         """Prepare for a batch: what is dead by now may be overwritten during it."""
         self._expire()
-        self._sweep(_SWEPT_PER_RECORD * record_count)
+        self._unswept += _SWEPT_PER_RECORD * record_count
+        if self._unswept >= _SWEPT_AT_ONCE:
+            self._sweep(self._unswept)
+            self._unswept = 0
 
     def admit_segment(
         self,

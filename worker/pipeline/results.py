@@ -28,8 +28,7 @@ class Rejected(NamedTuple):
     field: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class PartitionResult:
+class PartitionResult(NamedTuple):
     """The part of a batch that came from one partition.
 
     Attributes
