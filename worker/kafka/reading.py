@@ -118,13 +118,18 @@ def _extents(batch: RecordBatch) -> tuple[Offsets, Offsets]:
         first = dict(zip(reversed(numbers), reversed(offsets), strict=True))
         last = dict(zip(numbers, offsets, strict=True))
         return _of_topic(topics[0], first), _of_topic(topics[0], last)
-    places = list(map(TopicPartition, topics, batch.partitions))
-    firsts = dict(zip(reversed(places), reversed(offsets), strict=True))
-    return firsts, dict(zip(places, offsets, strict=True))
+    # Bare pairs: to make a place of each record takes most of the time.
+    pairs = list(zip(topics, batch.partitions, strict=True))
+    firsts = dict(zip(reversed(pairs), reversed(offsets), strict=True))
+    return _of_pairs(firsts), _of_pairs(dict(zip(pairs, offsets, strict=True)))
 
 
 def _of_topic(topic: str, offsets: Mapping[int, int]) -> Offsets:
     return {TopicPartition(topic, number): at for number, at in offsets.items()}
+
+
+def _of_pairs(offsets: Mapping[tuple[str, int], int]) -> Offsets:
+    return {TopicPartition(*pair): at for pair, at in offsets.items()}
 
 
 def place_of(message: Message) -> TopicPartition:
