@@ -3,8 +3,9 @@
     make bench > figures.jsonl
     python -m tests.benchmarks.table < figures.jsonl
 
-writes them into the README, in place of those that are there, with what was to be
-reached. What is no line of JSON is passed over.
+writes all of them into docs/numbers.md, and into the README those that had to reach
+something, beside what a loop takes that only copies. What is no line of JSON is passed
+over.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from tests.benchmarks.targets import FLOOR, TARGETS
 from tests.readme import README, replaced
 
 Line = dict[str, Any]
+
+#: Has all of them.
+NUMBERS = README.parent / "docs" / "numbers.md"
 
 #: What a figure is called for people; the numbers in its name are put in for the dots.
 _NAMES = {
@@ -75,7 +79,7 @@ _NAMES = {
 _FOOT = (
     "\nLatency runs from the scheduled time of a payment to the moment at which a "
     "`read_committed` reader holds its score.\n"
-    "Each run on a broker ended with an audit that found nothing missing, duplicated, "
+    "Each run of a worker on a broker ended with an audit that found nothing missing, duplicated, "
     "out of order or different.\n"
 )
 
@@ -119,11 +123,41 @@ def _parted(figure: str) -> tuple[str, str]:
 
 def table(lines: Sequence[Line]) -> str:
     """Return the figures as a table, with where and when they were taken."""
+    columns = "| figure | median | least | greatest | runs | to be reached |"
+    rule = "|---|---|---|---|---|---|"
+    return "\n".join([_head(lines), columns, rule, *_rows(lines), _FOOT])
+
+
+def short_table(lines: Sequence[Line]) -> str:
+    """Return those that had to reach something, beside the loop that only copies."""
+    columns = "| figure | median of its runs | to be reached | only copying |"
+    medians = {line["figure"]: float(line["median"]) for line in lines}
+    rows = []
+    for line in lines:
+        bounds = _bounds(line["figure"])
+        if bounds:
+            found = _short(line["median"])
+            floor = medians.get(FLOOR + line["figure"])
+            beside = "" if floor is None else _short(floor)
+            rows.append(f"| {_whole(line['figure'])} | {found} | {bounds} | {beside} |")
+    return "\n".join([_head(lines), columns, "|---|---|---|---|", *rows, _FOOT])
+
+
+def _whole(figure: str) -> str:
+    """Return a name that can stand without the row before it."""
+    name = named(figure)
+    if "the same" in name:
+        begin, _, rest = figure.rpartition("_p99")
+        name = named(f"{begin}_p50").replace("p50", f"p99{rest}".replace("_", "."))
+    return name
+
+
+def _head(lines: Sequence[Line]) -> str:
     first, last = lines[0], lines[-1]
     arguments = first["arguments"]
     most = max(line["foreign_cores"] for line in lines)
     command = f'make bench ARGS="{arguments}"' if arguments else "make bench"
-    head = (
+    return (
         f"`{command}` at commit `{first['commit']}` on {first['date']}: "
         f"{first['machine']}; broker, sender and reader on the same machine, the "
         "worker on a core of its own, 4 partitions, a model of 100 trees, "
@@ -132,8 +166,6 @@ def table(lines: Sequence[Line]) -> str:
         f"{first['load']:.1f} after the first of these trials and {last['load']:.1f} "
         "after the last.\n"
     )
-    columns = "| figure | median | least | greatest | runs | to be reached |"
-    return "\n".join([head, columns, "|---|---|---|---|---|---|", *_rows(lines), _FOOT])
 
 
 def _rows(lines: Sequence[Line]) -> Iterator[str]:
@@ -155,10 +187,14 @@ def _rows(lines: Sequence[Line]) -> Iterator[str]:
 
 def _row(line: Line) -> str:
     spread = " | ".join(_short(line[name]) for name in ("median", "least", "greatest"))
-    targets = [t for t in TARGETS if t.figure == line["figure"]]
-    bounds = [f"{_BOUNDS[t.bound]} {_short(t.value)}" for t in targets]
-    runs = len(line["runs"])
-    return f"| {named(line['figure'])} | {spread} | {runs} | {' '.join(bounds)} |"
+    name, bounds, runs = named(line["figure"]), _bounds(line["figure"]), line["runs"]
+    return f"| {name} | {spread} | {len(runs)} | {bounds} |"
+
+
+def _bounds(figure: str) -> str:
+    """Return what a figure had to reach; nothing where it had not."""
+    targets = [target for target in TARGETS if target.figure == figure]
+    return " ".join(f"{_BOUNDS[t.bound]} {_short(t.value)}" for t in targets)
 
 
 def _row_of_steps(lines: Sequence[Line]) -> str:
@@ -181,11 +217,12 @@ def read(text: str) -> list[Line]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Write the table of a file of lines, or of what comes in, into the README."""
+    """Write the figures of a file, or of what comes in, to where they are read."""
     given = Path(arguments[0]).read_text(encoding="utf-8") if arguments else None
-    new = table(read(sys.stdin.read() if given is None else given))
-    readme = README.read_text(encoding="utf-8")
-    README.write_text(replaced(readme, "numbers", new), encoding="utf-8")
+    lines = read(sys.stdin.read() if given is None else given)
+    for path, new in ((README, short_table(lines)), (NUMBERS, table(lines))):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(replaced(text, "numbers", new), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.label_builders import WITH_LABELS, batch_of_labels
 from tests.oracle import Label, oracle_rows
 from tests.transform_builders import Row, batch_of
-from worker.features import FeatureState, FeatureTransform, Spec, StateSlice
+from worker.features import FeatureState, FeatureTransform, Run, Spec, StateSlice
 from worker.records import EventBatch
 
 SPEC = Spec.from_toml(WITH_LABELS)
@@ -92,6 +92,58 @@ def test_no_split_into_batches_changes_a_bit(log: Log, data: st.DataObject) -> N
         done = up_to
 
     assert np.concatenate(parts).tobytes() == whole.tobytes()
+
+
+@given(st.lists(logs(), min_size=1, max_size=3), st.data())
+def test_logs_that_share_a_batch_do_not_touch_each_other(
+    several: list[Log], data: st.DataObject
+) -> None:
+    """Each has the bytes that it has alone: events, labels and states of its own."""
+    cuts = [data.draw(st.integers(0, len(rows))) for rows, _ in several]
+    states = [SHOP.new_state() for _ in several]
+    before, after = (
+        shared([part_of(*of) for of in zip(several, cuts, sides, strict=True)], states)
+        for sides in ([True] * len(several), [False] * len(several))
+    )
+
+    for (rows, labels), first, last in zip(several, before, after, strict=True):
+        alone = both_stages(
+            batch_of(rows), labels, CUSTOMER.new_state(), SHOP.new_state()
+        )
+        assert np.concatenate((first, last)).tobytes() == alone.tobytes()
+
+
+def part_of(log: Log, cut: int, is_first: bool) -> tuple[Log, np.ndarray]:
+    """Return a log up to a cut, or from there, with what its first stage gives."""
+    rows, labels = log
+    given = CUSTOMER.transform(batch_of(rows)).X
+    if is_first:
+        return (rows[:cut], [each for each in labels if each.before <= cut]), given[
+            :cut
+        ]
+    later = [shifted(each, -cut) for each in labels if each.before > cut]
+    return (rows[cut:], later), given[cut:]
+
+
+def shared(
+    parts: Sequence[tuple[Log, np.ndarray]], states: Sequence[FeatureState]
+) -> list[np.ndarray]:
+    """Transform parts of several logs as one batch; return the rows of each."""
+    all_rows, all_labels = list[Row](), list[Label]()
+    for (rows, labels), _ in parts:
+        all_labels += [shifted(label, len(all_rows)) for label in labels]
+        all_rows += rows
+    X = SHOP.transform_runs(
+        batch_of(all_rows),
+        [
+            Run(state, len(rows), len(labels))
+            for ((rows, labels), _), state in zip(parts, states, strict=True)
+        ],
+        labels=batch_of_labels(all_labels),
+        given=np.concatenate([given for _, given in parts]),
+    ).X
+    ends = np.cumsum([len(rows) for (rows, _), _ in parts])
+    return np.split(X, ends[:-1])
 
 
 @settings(max_examples=200)

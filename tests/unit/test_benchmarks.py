@@ -19,7 +19,7 @@ from tests.benchmarks.flame import flame_graph, main_thread
 from tests.benchmarks.points import CURVES, Point
 from tests.benchmarks.silent import SilentReport, silence
 from tests.benchmarks.steps import steps_of
-from tests.benchmarks.table import named, read, table
+from tests.benchmarks.table import named, read, short_table, table
 from tests.benchmarks.targets import (
     FLOOR,
     TARGETS,
@@ -94,6 +94,22 @@ def test_each_figure_is_a_row_with_its_spread_its_runs_and_its_target() -> None:
             "| replay of the log to rebuild state: payments a second "
             "| 400,000 | 400,000 | 400,000 | 1 |  |"
         ),
+    ]
+
+
+def test_the_short_table_has_what_must_reach_something_beside_mere_copying() -> None:
+    p99 = "event_to_score_milliseconds_at_1000_per_second_p99_9"
+    lines = [
+        line("drain_cpu_microseconds_per_event", 5.7),
+        line(p99, 48.5),
+        line(FLOOR + p99, 46.0),
+        line(f"two_stage_{p99.removesuffix('_9')}", 56.0),
+    ]
+
+    rows = [row for row in short_table(lines).splitlines() if row.startswith("| ")][1:]
+    assert rows == [
+        "| event to score at 1,000 a second: p99.9, ms | 48.5 | ≤ 60 | 46 |",
+        "| two stages: event to score at 1,000 a second: p99, ms | 56 | ≤ 60 |  |",
     ]
 
 
