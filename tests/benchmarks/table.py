@@ -79,8 +79,8 @@ _NAMES = {
 _FOOT = (
     "\nLatency runs from the scheduled time of a payment to the moment at which a "
     "`read_committed` reader holds its score.\n"
-    "Each run of a worker on a broker ended with an audit that found nothing missing, duplicated, "
-    "out of order or different.\n"
+    "Each run of a worker on a broker ended with an audit that found nothing missing, "
+    "duplicated, out of order or different.\n"
 )
 
 #: What is only in the JSON.
