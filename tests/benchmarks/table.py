@@ -78,7 +78,7 @@ _NAMES = {
 
 _FOOT = (
     "\nLatency runs from the scheduled time of a payment to the moment at which a "
-    "`read_committed` reader holds its score.\n"
+    "`read_committed` reader holds its score, on a broker that has been warmed up.\n"
     "Each run of a worker on a broker ended with an audit that found nothing missing, "
     "duplicated, out of order or different.\n"
 )

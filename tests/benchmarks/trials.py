@@ -21,8 +21,12 @@ from tests.benchmarks.drains import Figures
 from tests.benchmarks.stack import Stack, StackStream, fresh_stack
 from tests.benchmarks.workload import Workload
 
-#: Records that come before those whose latency is measured.
-_WARM_UP = 3000
+#: For so long payments come before those that are measured: until the broker, a Java
+#: program, has compiled what a commit needs. A run that is shorter warms up for less.
+_WARM_UP_SECONDS = 30.0
+
+#: Payments a second that come meanwhile, whatever the rate that is measured.
+_WARM_UP_RATE = 1000
 
 #: Measured latencies begin so long after the first scheduled payment.
 _SETTLE_SECONDS = 2.0
@@ -54,16 +58,17 @@ def timed(
 ) -> Figures:
     """Send to a worker at scheduled times; return its latency and what it took."""
     workload, reader = stack.workload, stream.reader()
-    last = min(workload.count, _WARM_UP + int(rate * seconds))
-    stack.send(0, _WARM_UP)
-    reader.read(workload.payments(0, _WARM_UP))
-    start = time.time() + 2.0 + (last - _WARM_UP) / _READ_PER_SECOND
-    with stack.sending(_WARM_UP, last, rate=rate, start=start):
+    first = warm_up_count(seconds)
+    last = min(workload.count, first + int(rate * seconds))
+    with stack.sending(0, first, rate=_WARM_UP_RATE, start=time.time()):
+        reader.read(workload.payments(0, first))
+    start = time.time() + 2.0 + (last - first) / _READ_PER_SECOND
+    with stack.sending(first, last, rate=rate, start=start):
         time.sleep(max(0.0, start - time.time()))
         before = cpu_seconds(process.pid)
-        arrivals = reader.read(workload.payments(_WARM_UP, last))
+        arrivals = reader.read(workload.payments(first, last))
     cpu = cpu_seconds(process.pid) - before
-    times, due = np.array(arrivals.times), _due(arrivals, start, rate)
+    times, due = np.array(arrivals.times), _due(arrivals, first, start, rate)
     waits_ms = ((times - due) * 1000)[due >= start + _SETTLE_SECONDS]
     p50, p99, p999 = np.percentile(waits_ms, [50, 99, 99.9]).tolist()
     name, at = f"event_to_score_milliseconds_at_{rate}_per_second", f"at_{rate}"
@@ -77,8 +82,13 @@ def timed(
     }
 
 
-def _due(arrivals: Arrivals, start: float, rate: int) -> np.ndarray:
-    return start + (np.array(arrivals.numbers) - _WARM_UP) / rate
+def warm_up_count(seconds: float) -> int:
+    """Return how many payments come before those of a run of that length."""
+    return int(_WARM_UP_RATE * min(_WARM_UP_SECONDS, 2 * seconds))
+
+
+def _due(arrivals: Arrivals, first: int, start: float, rate: int) -> np.ndarray:
+    return start + (np.array(arrivals.numbers) - first) / rate
 
 
 def _kept_up(times: np.ndarray, due: np.ndarray) -> float:
