@@ -67,5 +67,6 @@ FAULTS = (
         title="the scores' topic missing, or deleted",
         play=no_scores_topic,
         rounds=2,
+        quick_rounds=2,
     ),
 )
