@@ -118,9 +118,8 @@ def part_of(log: Log, cut: int, is_first: bool) -> tuple[Log, np.ndarray]:
     rows, labels = log
     given = CUSTOMER.transform(batch_of(rows)).X
     if is_first:
-        return (rows[:cut], [each for each in labels if each.before <= cut]), given[
-            :cut
-        ]
+        earlier = [each for each in labels if each.before <= cut]
+        return (rows[:cut], earlier), given[:cut]
     later = [shifted(each, -cut) for each in labels if each.before > cut]
     return (rows[cut:], later), given[cut:]
 

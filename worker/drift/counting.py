@@ -75,12 +75,12 @@ class BinCounter:
     ) -> list[BinCounts]:
         """Count n scored events, those up to each of the ends by themselves."""
         features, score = self._features, self._score
-        edges = np.array(ends, np.int64)
+        rows_until = np.array(ends, np.int64)
         cells = np.zeros((len(ends), features.cell_count + score.cell_count), np.int64)
         sums = np.zeros((len(ends), 2))
-        features.count(X, edges, cells[:, : features.cell_count])
-        score.count(scores.reshape(-1, 1), edges, cells[:, features.cell_count :])
-        sum_scores(scores, flagged, edges, sums)
+        features.count(X, rows_until, cells[:, : features.cell_count])
+        score.count(scores.reshape(-1, 1), rows_until, cells[:, features.cell_count :])
+        sum_scores(scores, flagged, rows_until, sums)
         return [
             BinCounts(own, of_flagged, of_passed, partial(self._example, X[span], own))
             for own, span, (of_passed, of_flagged) in zip(

@@ -131,7 +131,6 @@ class FeatureTransform:
             When a limit on live keys or events is reached.
         """
         state = state or self.new_state()
-        given = np.empty((len(events), 0)) if given is None else given
         chunks = [
             self._transform_chunk(events, state, offsets, labels, given, at)
             for at in range(0, max(len(events), 1), CHUNK_ROWS)
@@ -202,7 +201,7 @@ class FeatureTransform:
         state: FeatureState,
         offsets: Ints | None,
         labels: LabelBatch | None,
-        given: Floats,
+        given: Floats | None,
         at: int,
     ) -> FeatureRows:
         """Transform the events from `at` on that are computed at once."""
@@ -214,7 +213,8 @@ class FeatureTransform:
                 first, last = np.searchsorted(labels.before, edges, "right").tolist()
                 own = slice(first if at else 0, last)
                 labels = labels.take(own, event_shift=at)
-            events, given = events.take(span), given[span]
+            events = events.take(span)
+            given = None if given is None else given[span]
             offsets = None if offsets is None else offsets[span]
         run = Run(state, len(events), 0 if labels is None else len(labels))
         return self.transform_runs(
