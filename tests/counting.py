@@ -116,4 +116,4 @@ def _fold(
 
 def _output(place: TopicPartition, answer: bytes, *, is_broken: bool) -> Output:
     topic = "dead-letters" if is_broken else "scores"
-    return Output(topic, answer, b"k", place.partition, [], place)
+    return Output(topic, answer, b"k", place.partition, [])

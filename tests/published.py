@@ -86,7 +86,7 @@ def publish_log(bootstrap_servers: str, records: RecordBatch) -> int:
         producer.begin_transaction()
         for row in range(first, min(first + _COMMIT_RECORDS, len(records))):
             key, value = records.keys[row], records.values[row]
-            output = Output(place.topic, value, key, place.partition, [], place)
+            output = Output(place.topic, value, key, place.partition, [])
             _produce(producer, output, timestamp_ms=records.timestamps_ms[row])
         producer.flush(30)
         producer.commit_transaction(30)

@@ -285,8 +285,6 @@ class Output(NamedTuple):
     ----------
     partition
         `BY_KEY`: the producer chooses it by the key's murmur2 hash, as Java does.
-    origin
-        The partition whose record it follows from.
     timestamp_ms
         0: the moment at which it is produced.
     """
@@ -296,5 +294,4 @@ class Output(NamedTuple):
     key: bytes | None
     partition: int
     headers: list[Header]
-    origin: TopicPartition
     timestamp_ms: int = 0

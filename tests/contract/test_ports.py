@@ -182,7 +182,7 @@ def test_a_commit_shows_outputs_and_offsets_together(world: World, group: str) -
     poll_until(lambda: len(listener.records), (consumer, listener))
     producer = world.producer(consumer, group, "a")
 
-    output = Output(scores, b"score", b"k", 0, [("origin", b"0")], place)
+    output = Output(scores, b"score", b"k", 0, [("origin", b"0")])
     producer.commit([output], {place: NextOffset(1, "after")})
 
     (stored,) = world.read(scores, awaited=1)[0]
@@ -202,7 +202,7 @@ def test_commits_keep_their_order_and_leave_gaps(world: World, group: str) -> No
     producer = world.producer(consumer, group, "a")
 
     for i in range(3):
-        output = Output(scores, b"%d" % i, b"k", 0, [], place)
+        output = Output(scores, b"%d" % i, b"k", 0, [])
         producer.commit([output], {place: NextOffset(i, "")})
 
     stored = world.read(scores, awaited=3)[0]
@@ -235,7 +235,7 @@ def test_outputs_without_a_partition_go_where_java_puts_their_key(
     producer = world.producer(consumer, group, "a")
 
     for value in (b"first", b"second"):
-        outputs = [Output(inner, value, k, BY_KEY, [], place, 1000) for k in MURMUR2]
+        outputs = [Output(inner, value, k, BY_KEY, [], 1000) for k in MURMUR2]
         producer.commit(outputs, {place: NextOffset(0, "")})
 
     stored = world.read(inner, awaited=2 * len(MURMUR2))
@@ -262,8 +262,8 @@ def test_an_output_has_the_time_that_it_names_or_the_clock_s(
     producer = world.producer(consumer, group, "a")
     began_ms = int(time.time() * 1000)
 
-    named = Output(inner, b"a", b"k", 0, [], place, 1000)
-    unnamed = Output(inner, b"b", b"k", 0, [], place)
+    named = Output(inner, b"a", b"k", 0, [], 1000)
+    unnamed = Output(inner, b"b", b"k", 0, [])
     producer.commit([named, unnamed], {place: NextOffset(0, "")})
 
     first, second = world.read(inner, awaited=2)[0]
@@ -299,9 +299,7 @@ def test_nothing_is_visible_of_a_commit_by_somebody_who_is_no_member(
     producer = world.producer(stranger, group, "b")
 
     with pytest.raises(CommitAborted):
-        producer.commit(
-            [Output(scores, b"x", b"k", 0, [], place)], {place: NextOffset(1, "")}
-        )
+        producer.commit([Output(scores, b"x", b"k", 0, [])], {place: NextOffset(1, "")})
 
     assert world.read(scores)[0] == []
     assert member.committed([place]) == {place: NextOffset(0, "start")}

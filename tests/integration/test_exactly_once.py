@@ -273,7 +273,7 @@ def test_a_proof_from_before_a_rebalance_is_refused_and_asked_for_anew(
         deadline=Stop().deadline,
     )
     place = min(first.places)
-    output = Output(scene.scores, b"0#1", b"k", place.partition, [], place)
+    output = Output(scene.scores, b"0#1", b"k", place.partition, [])
     with pytest.raises(CommitAborted, match="ILLEGAL_GENERATION"):
         producer.commit([output], {place: NextOffset(1, "")})
     producer.commit([output], {place: NextOffset(1, "")})

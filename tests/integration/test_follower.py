@@ -27,7 +27,7 @@ def client(kafka: KafkaBroker) -> ClientSettings:
 def outputs(places: list[TopicPartition], count: int = COUNT) -> list[Output]:
     """Records by turns for each partition but the last."""
     return [
-        Output(p.topic, b"%d" % n, None, p.partition, [], p)
+        Output(p.topic, b"%d" % n, None, p.partition, [])
         for n in range(count)
         for p in places[:-1]
     ]

@@ -97,9 +97,7 @@ def _join(consumer: KafkaConsumer) -> None:
 
 
 def commit(producer: ExactlyOnceProducer | AtLeastOnceProducer) -> None:
-    producer.commit(
-        [Output("out", b"v", b"k", 0, [], INPUT)], {INPUT: NextOffset(1, "")}
-    )
+    producer.commit([Output("out", b"v", b"k", 0, [])], {INPUT: NextOffset(1, "")})
 
 
 def commit_soon(
@@ -355,9 +353,7 @@ def test_a_refusal_that_passes_is_forgotten(
     poll_until(bench.consumer, lambda: "broker_refuses" in caplog.messages)
     bench.cluster.forget_failures()
     producer = bench.careless_producer()
-    producer.commit(
-        [Output("in", b"v", b"k", 0, [], INPUT)], {INPUT: NextOffset(0, "")}
-    )
+    producer.commit([Output("in", b"v", b"k", 0, [])], {INPUT: NextOffset(0, "")})
     poll_until(bench.consumer, lambda: bench.consumer.positions()[INPUT] >= 1)
 
     assert bench.consumer.refusals.since is None

@@ -205,8 +205,7 @@ def test_check_fails_where_a_group_that_begins_finds_a_used_inner_topic(
     stream: StagedStream, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (inner,) = stream.topology.inner
-    place = TopicPartition(inner, 0)
-    publish(stream.kafka.bootstrap_servers, [Output(inner, b"x", b"s", 0, [], place)])
+    publish(stream.kafka.bootstrap_servers, [Output(inner, b"x", b"s", 0, [])])
 
     code, found = checked(settings_of(stream), capsys)
 
@@ -254,7 +253,7 @@ def hand_on(
     values[-1] = alter(values[-1])
     (inner,) = stream.topology.inner
     outputs = [
-        Output(inner, value, key, murmur2(key) % 2, [], place)
+        Output(inner, value, key, murmur2(key) % 2, [])
         for key, value in zip(keys, values, strict=True)
     ]
     publish(servers, outputs)
@@ -318,10 +317,7 @@ def test_replay_refuses_an_inner_topic_of_somebody_else(stream: StagedStream) ->
     (name, *_) = hand_on(stream)
     (inner,) = stream.topology.inner
     servers = stream.kafka.bootstrap_servers
-    strangers = [
-        Output(inner, b"stranger", b"s", p, [], TopicPartition(inner, p))
-        for p in range(2)
-    ]
+    strangers = [Output(inner, b"stranger", b"s", p, []) for p in range(2)]
     publish(servers, strangers)
 
     with pytest.raises(StateUnusable, match="was not written by a stage"):

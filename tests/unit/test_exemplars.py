@@ -196,7 +196,7 @@ def test_behind_other_stages_an_example_is_the_payment_itself() -> None:
     no, late = np.zeros(3, np.bool_), np.array([False, False, True])
     earlier = Earlier(origins, np.zeros(3, np.uint8), np.zeros((3, 0)))
     rows, X = np.arange(3), np.zeros((3, 1))
-    live = LiveEvents(events, rows, X, late, no, no, earlier)
+    live = LiveEvents(events, rows, X, late, no, no, [0, 3], earlier)
 
     found = examples_of(
         RecordBatch(), live, slice(1, 3), np.array([FIRST_MS, FIRST_MS + 1]), None

@@ -105,7 +105,6 @@ def test_an_answer_goes_to_the_partition_of_its_record_under_its_key(
     assert [output.topic for output in outputs] == ["scores", "dead-letters"]
     assert [output.partition for output in outputs] == [1, 1]
     assert [output.key for output in outputs] == [b"596", b"596"]
-    assert [output.origin for output in outputs] == [OTHER, OTHER]
     assert outputs[1].value == BROKEN
 
 

@@ -174,8 +174,7 @@ class LocalStream:
 
     def _step(self, topic: str, values: Sequence[bytes]) -> Answered:
         """Let records from outside pass the stage that reads them, and all after it."""
-        place = TopicPartition(topic, 0)
-        return self._pass([Output(topic, v, b"", 0, [], place) for v in values])
+        return self._pass([Output(topic, v, b"", 0, []) for v in values])
 
     def _pass(self, outputs: Sequence[Output]) -> Answered:
         whole = Answered([], 0, [])

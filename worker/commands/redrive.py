@@ -119,7 +119,6 @@ def _outputs(
                 records.keys[row],
                 letter.origin.partition,
                 [("redriven", f"{place.topic}/{records.offsets[row]}".encode())],
-                place,
             )
 
 

@@ -41,7 +41,7 @@ class DeadLetters:
         if not self._fits(headers, key, value):
             headers = self._headers(records, rejection, place, is_truncated=True)
             key, value = key if self._fits(headers, key, None) else None, None
-        return Output(self.topic, value, key, place.partition, headers, place)
+        return Output(self.topic, value, key, place.partition, headers)
 
     def _fits(
         self, headers: list[Header], key: bytes | None, value: bytes | None

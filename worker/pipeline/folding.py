@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -33,18 +33,14 @@ class Part(NamedTuple):
     live_event: int
     last_event: int
 
-    @property
-    def event_count(self) -> int:
-        """How many events are answered."""
-        return self.last_event - self.live_event
-
 
 @dataclass(frozen=True, slots=True)
 class LiveEvents:
     """The m events to be answered, each partition's together, in log order.
 
     `rows` (m,) are their rows in the batch, `X` (m, n_columns) what is known of them;
-    late, duplicate and incomplete are (m,) bool, at this stage or at one before.
+    late, duplicate and incomplete are (m,) bool, at this stage or at one before. Those
+    of part i are `edges[i]` to `edges[i + 1]`.
     """
 
     events: EventBatch
@@ -53,6 +49,7 @@ class LiveEvents:
     late: Bools
     duplicate: Bools
     incomplete: Bools
+    edges: list[int]
     earlier: Earlier | None
 
     def __len__(self) -> int:
@@ -72,6 +69,7 @@ class LiveEvents:
             self.late[index],
             self.duplicate[index],
             self.incomplete[index],
+            self.edges,
             earlier,
         )
 
@@ -151,6 +149,7 @@ def live_events(
         was_late, was_duplicate, was_incomplete = unpack_flags(incoming.earlier.flags)
         late, duplicate = late | was_late, duplicate | was_duplicate
         incomplete |= was_incomplete
+    counts = [part.last_event - part.live_event for part in parts]
     live = LiveEvents(
         incoming.events,
         incoming.rows,
@@ -158,9 +157,10 @@ def live_events(
         late,
         duplicate,
         incomplete,
+        list(accumulate(counts, initial=0)),
         incoming.earlier,
     )
-    if sum(part.event_count for part in parts) == len(live):
+    if live.edges[-1] == len(live):
         return live
     spans = [np.arange(part.live_event, part.last_event) for part in parts]
     return live.take(np.concatenate(spans))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, repeat
+from operator import sub
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,11 +22,10 @@ from worker.codec.forwarding import (
 from worker.codec.stage_flags import pack_flags
 from worker.drift import BinCounter, BinCounts
 from worker.features import row_digests
-from worker.pipeline.binning import count_bins
 from worker.pipeline.folding import LiveEvents, Part
 from worker.pipeline.partition import at
 from worker.pipeline.stopwatch import Stopwatch
-from worker.records import BY_KEY, Header, Output, RecordBatch, TopicPartition
+from worker.records import BY_KEY, Header, Output, RecordBatch
 from worker.scoring import Reasons, Scorer
 
 #: Makes an Output of the tuple of its fields in two thirds of the time.
@@ -115,11 +115,12 @@ class Scoring:
             origins.keys,
             origins.partitions.tolist(),
             [[header] for header in headers],
-            _places(parts),
             repeat(0),
             strict=False,
         )
-        bins = count_bins(self.counter, parts, live.X, published, flagged)
+        bins: Sequence[BinCounts] = ()
+        if self.counter is not None:
+            bins = self.counter.count_parts(live.X, published, flagged, live.edges[1:])
         return Answers(list(map(_output_of, fields)), 1, flagged, bins, group)
 
 
@@ -144,9 +145,7 @@ class Forwarding:
             pack_flags(live.late, live.duplicate, live.incomplete),
             live.X,
         )
-        return Answers(
-            _forwarded(self.topic, keys, values, records, parts, live), 1, None
-        )
+        return Answers(_forwarded(self.topic, keys, values, records, live), 1, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +168,7 @@ class LabelForwarding:
         values = encode_labels(live.events, origins_of(records, parts, live))
         columns = live.events.columns
         outputs = [
-            _forwarded(topic, record_keys(columns[key]), values, records, parts, live)
+            _forwarded(topic, record_keys(columns[key]), values, records, live)
             for topic, key in self.targets
         ]
         in_order = list(chain.from_iterable(zip(*outputs, strict=True)))
@@ -182,11 +181,10 @@ def origins_of(
     """Return which transactions live events are, wherever they have come by."""
     if live.earlier is not None:
         return live.earlier.origins
-    counts = [part.event_count for part in parts]
     partitions = np.array([part.span.place.partition for part in parts], np.int64)
     keys: Any = list(at(records.keys, live.rows))
     return Origins(
-        np.repeat(partitions, counts),
+        partitions.repeat(list(map(sub, live.edges[1:], live.edges))),
         np.array(at(records.offsets, live.rows), np.int64),
         keys,
     )
@@ -197,7 +195,6 @@ def _forwarded(
     keys: list[bytes],
     values: list[bytes],
     records: RecordBatch,
-    parts: Sequence[Part],
     live: LiveEvents,
 ) -> list[Output]:
     """Return records for a stage; the producer chooses the partition by the key.
@@ -211,13 +208,7 @@ def _forwarded(
         keys,
         repeat(BY_KEY),
         repeat(_NO_HEADERS),
-        _places(parts),
         np.maximum(stamps, 0).tolist(),
         strict=False,
     )
     return list(map(_output_of, fields))
-
-
-def _places(parts: Sequence[Part]) -> Iterable[TopicPartition]:
-    """Return for each live event the partition on which it was consumed."""
-    return chain.from_iterable(repeat(p.span.place, p.event_count) for p in parts)

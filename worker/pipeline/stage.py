@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, zip_longest
+from itertools import pairwise, repeat, zip_longest
 from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,17 +76,18 @@ class Stage:
         answers: Answers,
     ) -> Iterator[tuple[TopicPartition, PartitionResult]]:
         stamps = np.fromiter(records.timestamps_ms, np.int64, len(records))
-        for part, own, bins in zip_longest(parts, _own(parts), answers.bins):
+        # Who hands on counts no scores.
+        scored = live.rows[:0] if answers.flagged is None else live.rows
+        scored_stamps = stamps[scored]
+        of_parts = zip_longest(parts, pairwise(live.edges), answers.bins)
+        counts = _score_counts(live, answers)
+        for (part, edges, bins), count in zip(of_parts, counts, strict=True):
+            own = slice(*edges)
             rejections = _live_rejections(incoming, part)
-            outputs = _outputs_of(answers, own)
-            rows = live.rows[own]
-            if answers.per_event > 1:
-                rows = rows.repeat(answers.per_event)
+            outputs, times = _outputs_of(answers, own), scored_stamps[own]
+            rows = live.rows[own].repeat(answers.per_event)
             if rejections:
                 outputs, rows = self._merge(records, part, rows, outputs, rejections)
-            # Who hands on counts no scores.
-            scored = slice(0) if answers.flagged is None else own
-            times = stamps[live.rows[scored]]
             yield (
                 part.span.place,
                 PartitionResult(
@@ -94,15 +96,15 @@ class Stage:
                     outputs=outputs,
                     replayed=part.live_row - part.span.first,
                     rejected=_rejected(records, part, rejections),
-                    flagged=_count(answers.flagged, own),
-                    late=_count(live.late, scored),
-                    duplicate=_count(live.duplicate, scored),
-                    incomplete=_count(live.incomplete, scored),
+                    flagged=count.flagged,
+                    late=count.late,
+                    duplicate=count.duplicate,
+                    incomplete=count.incomplete,
                     timestamps_ms=stamps[part.live_row : part.span.last],
                     scored_timestamps_ms=times,
                     bins=bins,
                     examples=partial(examples_of, records, live, own, times, bins),
-                    control_group=_count(answers.control_group, own),
+                    control_group=count.control_group,
                     ranks=None if records.ranks is None else records.ranks[rows],
                 ),
             )
@@ -124,14 +126,31 @@ class Stage:
         return [both[i] for i in order.tolist()], all_rows[order]
 
 
-def _own(parts: Iterable[Part]) -> list[slice]:
-    """Return which of the live events are each part's."""
-    ends = list(accumulate((part.event_count for part in parts), initial=0))
-    return list(map(slice, ends, ends[1:]))
+class _ScoreCounts(NamedTuple):
+    """How many of a part's scores are so."""
+
+    flagged: int = 0
+    late: int = 0
+    duplicate: int = 0
+    incomplete: int = 0
+    control_group: int = 0
 
 
-def _count(chosen: NDArray[np.bool_] | None, own: slice) -> int:
-    return 0 if chosen is None else int(np.count_nonzero(chosen[own]))
+def _score_counts(live: LiveEvents, answers: Answers) -> Iterator[_ScoreCounts]:
+    """Count the scores of each part."""
+    if answers.flagged is None:
+        return repeat(_ScoreCounts(), len(live.edges) - 1)
+    flags = live.late, live.duplicate, live.incomplete
+    marks = (answers.flagged, *flags, answers.control_group)
+    return map(_ScoreCounts, *(_count_each(mark, live.edges) for mark in marks))
+
+
+def _count_each(chosen: NDArray[np.bool_] | None, edges: Sequence[int]) -> list[int]:
+    """Return how many are chosen between two edges; mostly none at all is."""
+    if chosen is None or not np.count_nonzero(chosen):
+        return [0] * (len(edges) - 1)
+    parts = (chosen[first:last] for first, last in pairwise(edges))
+    return [int(np.count_nonzero(part)) for part in parts]
 
 
 def _outputs_of(answers: Answers, events: slice) -> list[Output]:

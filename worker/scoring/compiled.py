@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.special import expit
 
 Floats = NDArray[np.float64]
 
@@ -73,13 +74,13 @@ def compiled(model: Any) -> Callable[[Floats], Floats]:
         or more than 64 leaves in a tree, or gives other probabilities.
     """
     try:
-        trees, base, link = _read(model)
+        trees, base = _read(model)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise NotCompiled(f"{type(error).__name__}: {error}") from error
     tables = _Tables.of(trees, base)
 
     def probability(X: Floats) -> Floats:
-        return np.asarray(link(tables.sums(X)), np.float64)
+        return np.asarray(expit(tables.sums(X)), np.float64)
 
     probes = _probes(_cuts(trees), int(model.n_features_in_))
     if not np.array_equal(probability(probes), model.predict_proba(probes)[:, 1]):
@@ -87,8 +88,8 @@ def compiled(model: Any) -> Callable[[Floats], Floats]:
     return probability
 
 
-def _read(model: Any) -> tuple[list[_Tree], float, Callable[[Floats], Any]]:
-    """Return the trees, the sum before the first, and what makes it a probability."""
+def _read(model: Any) -> tuple[list[_Tree], float]:
+    """Return the trees, and the sum before the first."""
     if type(model).__name__ != "HistGradientBoostingClassifier":
         raise NotCompiled("it is of another class")
     if model.n_trees_per_iteration_ != 1 or np.any(model.is_categorical_):
@@ -97,7 +98,7 @@ def _read(model: Any) -> tuple[list[_Tree], float, Callable[[Floats], Any]]:
     if not any(tree.splits for tree in trees):
         raise NotCompiled("it has no splits")
     base = float(np.asarray(model._baseline_prediction).item())  # noqa: SLF001
-    return trees, base, model._loss.link.inverse  # noqa: SLF001
+    return trees, base
 
 
 def _read_tree(nodes: NDArray[Any]) -> _Tree:
@@ -247,12 +248,13 @@ def _add_up(
     last = len(X) - 1
     for first in range(0, len(X), _LANES):
         left_over[:] = kept
+        count = min(_LANES, len(X) - first)
         for k in range(len(features)):
             for r in range(_LANES):
                 # Lanes behind the last row repeat it.
                 lane[r] = X[min(first + r, last), features[k]]
             _find_intervals(thresholds[k], lane, interval)
-            for r in range(_LANES):
+            for r in range(count):
                 at = interval[r]
                 for t in range(words.shape[2]):
                     left_over[r, t] &= words[k, at, t]
@@ -261,8 +263,7 @@ def _add_up(
             for r in range(_LANES):
                 product = (np.uint64(left_over[r, t]) * multiplier) & kept
                 lane[r] += values[t, product >> shift]
-        for r in range(min(_LANES, len(X) - first)):
-            sums[first + r] = lane[r]
+        sums[first : first + count] = lane[:count]
 
 
 @njit(cache=True, error_model="numpy")
