@@ -262,8 +262,7 @@ class Rejection(NamedTuple):
     field: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(NamedTuple):
     """The events of a batch of records, and the records that are none.
 
     `rows` holds, for each event, its row in the batch: strictly increasing.

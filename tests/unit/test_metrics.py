@@ -27,8 +27,8 @@ from worker.metrics import (
     metrics_table,
     reference_exposition,
 )
+from worker.metrics.batches import DECISIONS
 from worker.metrics.recording import (
-    DECISIONS,
     PARTITION_GAUGES,
     STAGES,
     TRUST_SECONDS,

@@ -161,7 +161,7 @@ class Decoder:
         # The other way round a stamp near the end of 64 bits would overflow.
         latest = events.event_time_ms - self._schema.max_ahead_ms
         is_ahead = (latest > stamps) & (stamps >= 0)
-        if is_ahead.any():
+        if np.count_nonzero(is_ahead):
             field_index = self._checks.names.index(self._schema.event_time)
             verdict.add(is_ahead * np.uint8(_AHEAD), field_index)
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -47,8 +47,7 @@ _encode_texts = msgspec.msgpack.Encoder().encode
 _decode_texts = msgspec.msgpack.Decoder(list[str | None]).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Origins:
+class Origins(NamedTuple):
     """Where n events came from: partition (n,), offset (n,) and key of their record."""
 
     partitions: NDArray[np.int64]

@@ -201,7 +201,8 @@ class ScoreEncoder:
             When a score is no probability; JSON could not even express NaN.
         """
         published = decisions.published
-        if not ((published >= 0.0) & (published <= 1.0)).all():
+        is_probability = (published >= 0.0) & (published <= 1.0)
+        if np.count_nonzero(is_probability) < len(published):
             raise BundleRejected(
                 f"model {self.model_version} gave a score outside 0 to 1; "
                 "publish another version, or go back to the one before"
@@ -234,7 +235,7 @@ class ScoreEncoder:
 def _flags(
     late: NDArray[np.bool_], duplicate: NDArray[np.bool_], incomplete: NDArray[np.bool_]
 ) -> Any:
-    combinations = late + 2 * duplicate + 4 * incomplete
-    if not combinations.any():
+    if not any(map(np.count_nonzero, (late, duplicate, incomplete))):
         return repeat(())
+    combinations = late + 2 * duplicate + 4 * incomplete
     return map(_COMBINATIONS.__getitem__, combinations.tolist())

@@ -59,7 +59,7 @@ def check_span(ms: NDArray[np.int64], *, guess_unit: bool) -> Codes | None:
     or nanoseconds gets a reason that says so.
     """
     outside = (ms < FIRST_MS) | (ms >= END_MS)
-    if not outside.any():
+    if not np.count_nonzero(outside):
         return None
     status = (outside & (ms != MISSING)).astype(np.uint8)
     if guess_unit:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,7 @@ from worker.features.layout import FIRST_EDGE
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """Arrays over the n records of a batch, filled segment by segment.
 
     Attributes

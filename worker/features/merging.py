@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,7 @@ Floats = NDArray[np.float64]
 NEW = int(np.iinfo(np.int64).max)
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
+class Records(NamedTuple):
     """n records of a log, events and labels, as the kernels take them.
 
     Attributes

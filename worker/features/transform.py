@@ -8,7 +8,6 @@ in log order, before the first feature is computed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -34,8 +33,7 @@ Floats = NDArray[np.float64]
 CHUNK_ROWS = 65_536
 
 
-@dataclass(frozen=True, slots=True)
-class FeatureRows:
+class FeatureRows(NamedTuple):
     """The features of n events, in log order.
 
     Attributes
@@ -282,8 +280,7 @@ class FeatureTransform:
         return FeatureRows(rows, flags[:, 0], flags[:, 1], watermarks_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
+class _Work(NamedTuple):
     """What the passes over n records read and write.
 
     keys : (n, 2) uint64. ids : (n,) int64. rows : (n, n_declared) float64.

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from importlib.metadata import version
 from platform import python_version
 from time import monotonic, time
 
-import numpy as np
-from numpy.typing import NDArray
-
 from worker.drift import BinCounter
 from worker.metrics import catalogue as names
+from worker.metrics.batches import DECISIONS, BatchCounts, Committed
 from worker.metrics.declaring import Metric
-from worker.metrics.exemplars import Exemplars
-from worker.metrics.facts import AbortReason, Batch, ModelFacts, Part, Rebalance
+from worker.metrics.facts import AbortReason, Batch, ModelFacts, Rebalance
 from worker.metrics.reference import describe_reference
 from worker.metrics.store import MetricStore
 from worker.records import Reason, TopicPartition
 
 #: The stages of a batch whose time is measured.
 STAGES = ("decode", "transform", "score", "encode", "commit")
-
-#: What a score says.
-DECISIONS = ("flagged", "passed")
 
 #: Gauges that exist for each partition in this worker's care.
 PARTITION_GAUGES = (
@@ -73,7 +67,7 @@ class WorkerMetrics:
     ):
         self.store = MetricStore(names.CATALOGUE, now)
         self._model_version = model.version
-        self._exemplars = Exemplars(self.store, model.version)
+        self._batches = BatchCounts(self.store, model.version)
         self._partitions: set[TopicPartition] = set()
         self._polled_at: float | None = None
         self.is_in_batch = False
@@ -112,17 +106,7 @@ class WorkerMetrics:
         polled_at, committed_at
             When its poll and its commit returned, seconds since 1970.
         """
-        with self.store.lock:
-            for place, part in batch.parts.items():
-                self._count(place.topic, part)
-            slowest = self._measure(list(batch.parts.values()), polled_at, committed_at)
-            self._exemplars.note(batch, slowest, committed_at)
-            stages = dict(batch.stage_seconds)
-            if any(len(part.timestamps_ms) for part in batch.parts.values()):
-                stages["commit"] = commit_seconds
-                self.store.add(names.COMMITS, 1)
-            for stage, seconds in stages.items():
-                self.store.observe(names.BATCH_STAGE_DURATION, seconds, stage)
+        self._batches.add(Committed(batch, polled_at, committed_at, commit_seconds))
 
     def aborted(self, reason: AbortReason) -> None:
         """Count a commit that has to be sent again."""
@@ -242,49 +226,6 @@ class WorkerMetrics:
             for decision in DECISIONS:
                 self.store.create(names.SCORE_PROBABILITY, model.version, decision)
 
-    def _count(self, topic: str, part: Part) -> None:
-        add = self.store.add
-        scored = len(part.scored_timestamps_ms)
-        add(names.EVENTS_CONSUMED, len(part.timestamps_ms), topic)
-        add(names.EVENTS_SCORED, part.flagged, self._model_version, "flagged")
-        add(names.EVENTS_SCORED, scored - part.flagged, self._model_version, "passed")
-        add(names.EVENTS_CONTROL_GROUP, part.control_group, self._model_version)
-        add(names.EVENTS_REPLAYED, part.replayed)
-        add(names.EVENTS_LATE, part.late)
-        add(names.EVENTS_DUPLICATE, part.duplicate)
-        add(names.EVENTS_INCOMPLETE, part.incomplete)
-        for rejected in part.rejected:
-            add(names.DLQ_EVENTS, 1, rejected.reason)
-        if part.bins is not None:
-            self.store.add_row(names.FEATURE_VALUES, part.bins.cells)
-            sums = part.bins.flagged_score_sum, part.bins.passed_score_sum
-            for decision, total in zip(DECISIONS, sums, strict=True):
-                add(names.SCORE_PROBABILITY, total, self._model_version, decision)
-
-    def _measure(
-        self, parts: Sequence[Part], polled_at: float, committed_at: float
-    ) -> float:
-        """Return how long the slowest score took, seconds; 0 where there is none."""
-        store = self.store
-        answered = np.concatenate([part.timestamps_ms for part in parts])
-        replayed = sum(part.replayed for part in parts)
-        store.observe(names.BATCH_SIZE, len(answered) + replayed)
-        store.observe_all(names.QUEUE_WAIT, _seconds_since(answered, polled_at))
-        scored = np.concatenate([part.scored_timestamps_ms for part in parts])
-        if not len(scored):
-            return 0.0
-        seconds = _seconds_since(scored, committed_at)
-        store.observe_all(names.EVENT_TO_SCORE, seconds, self._model_version)
-        store.set(names.WORKER_LAST_SCORE, committed_at)
-        return float(seconds.max(initial=0.0))
-
 
 def _labels(place: TopicPartition) -> tuple[str, str]:
     return place.topic, str(place.partition)
-
-
-def _seconds_since(timestamps_ms: NDArray[np.int64], now: float) -> NDArray[np.float64]:
-    """Return ages; a record from a clock ahead of ours has age 0."""
-    known = timestamps_ms[timestamps_ms >= 0]
-    ages: NDArray[np.float64] = np.maximum(now - known / 1000, 0.0)
-    return ages

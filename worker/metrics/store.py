@@ -54,12 +54,18 @@ class MetricStore(Collector):
     ----------
     now
         Seconds since 1970, read when somebody asks: ages grow while the writer hangs.
+
+    Attributes
+    ----------
+    before_reading
+        Called with the lock held by whoever reads, whose thread that may be.
     """
 
     def __init__(
         self, catalogue: Iterable[Metric], now: Callable[[], float] = time.time
     ):
         self.lock = threading.Lock()
+        self.before_reading: Callable[[], None] = lambda: None
         self._now = now
         self._values: dict[Metric, dict[Labels, float]] = {}
         self._ages: dict[Metric, dict[Labels, tuple[float, float]]] = {}
@@ -119,7 +125,7 @@ class MetricStore(Collector):
     ) -> None:
         """Add (n,) observations to a histogram; its series must have been created."""
         series = self._distributions[metric][labels]
-        buckets = np.searchsorted(self._edges[metric], values, side="left")
+        buckets = self._edges[metric].searchsorted(values, side="left")
         series.counts += np.bincount(buckets, minlength=len(series.counts))
         series.total += float(values.sum())
 
@@ -148,13 +154,16 @@ class MetricStore(Collector):
 
     def value(self, metric: Metric, *labels: str) -> float:
         """Return the value of a counter or gauge; raises KeyError."""
-        if metric in self._ages:
-            return self._age(*self._ages[metric][labels])
-        return self._values[metric][labels]
+        with self.lock:
+            self.before_reading()
+            if metric in self._ages:
+                return self._age(*self._ages[metric][labels])
+            return self._values[metric][labels]
 
     def collect(self) -> Iterator[Family]:
         """Yield all families as they were at one moment between two batches."""
         with self.lock:
+            self.before_reading()
             values = {metric: dict(of) for metric, of in self._values.items()}
             for metric, ages in self._ages.items():
                 values[metric] = {k: self._age(*age) for k, age in ages.items()}

@@ -34,7 +34,7 @@ class Part(NamedTuple):
     last_event: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LiveEvents:
     """The m events to be answered, each partition's together, in log order.
 
@@ -167,10 +167,12 @@ def live_events(
 
 
 def _counts(rows: NDArray[np.intp] | None, spans: Sequence[Span]) -> list[int]:
-    """Return how many of those ascending rows each span has."""
+    """Return how many of those ascending rows each span has; mostly all of it."""
     if rows is None:
         return [0] * len(spans)
-    edges = [0, *np.searchsorted(rows, [span.last for span in spans]).tolist()]
+    if len(rows) == spans[-1].last:
+        return [span.last - span.first for span in spans]
+    edges = [0, *rows.searchsorted([span.last for span in spans]).tolist()]
     return [last - first for first, last in pairwise(edges)]
 
 
@@ -186,7 +188,7 @@ def _offsets_if_needed(
         for span, partition in zip(spans, states, strict=True)
     ):
         return None
-    return np.array(at(records.offsets, incoming.rows), np.int64)
+    return np.fromiter(at(records.offsets, incoming.rows), np.int64, len(incoming.rows))
 
 
 def _incomplete(incoming: Incoming, parts: Sequence[Part]) -> Bools:

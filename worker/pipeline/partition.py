@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, groupby, pairwise
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
@@ -72,9 +72,7 @@ class Span(NamedTuple):
 
 def at(items: Sequence[_Item], rows: NDArray[np.intp]) -> Sequence[_Item]:
     """Return the items of those ascending rows; mostly none is left out."""
-    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
-        return items[int(rows[0]) : int(rows[-1]) + 1]
-    return [items[row] for row in rows.tolist()]
+    return items if len(rows) == len(items) else [items[row] for row in rows.tolist()]
 
 
 def pick(records: RecordBatch, rows: Sequence[int]) -> RecordBatch:
@@ -103,20 +101,18 @@ def by_partition(records: RecordBatch) -> tuple[RecordBatch, list[Span]]:
         Of one topic; at least one.
     """
     topic = records.topics[0]
-    partitions = np.fromiter(records.partitions, np.int64, len(records))
-    firsts = _firsts(partitions)
-    if len(firsts) > 1 and len(set(partitions[firsts].tolist())) < len(firsts):
-        order = np.argsort(partitions, kind="stable")
-        records, partitions = pick(records, order.tolist()), partitions[order]
-        firsts = _firsts(partitions)
-    edges = [*firsts.tolist(), len(partitions)]
+    runs = _runs(records.partitions)
+    if len(dict(runs)) < len(runs):
+        order = sorted(range(len(records)), key=records.partitions.__getitem__)
+        records = pick(records, order)
+        runs = _runs(records.partitions)
+    edges = pairwise(accumulate((length for _, length in runs), initial=0))
     return records, [
-        Span(TopicPartition(topic, int(partitions[first])), first, last)
-        for first, last in pairwise(edges)
+        Span(TopicPartition(topic, partition), first, last)
+        for (partition, _), (first, last) in zip(runs, edges, strict=True)
     ]
 
 
-def _firsts(partitions: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Return the rows at which another partition begins, the first row included."""
-    changes = np.flatnonzero(partitions[1:] != partitions[:-1])
-    return np.concatenate(([0], changes + 1))
+def _runs(partitions: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the partitions that follow each other, and how many records each has."""
+    return [(partition, len(list(run))) for partition, run in groupby(partitions)]

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, repeat
-from operator import sub
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from worker.codec.forwarding import (
 from worker.codec.stage_flags import pack_flags
 from worker.drift import BinCounter, BinCounts
 from worker.features import row_digests
-from worker.pipeline.folding import LiveEvents, Part
+from worker.pipeline.folding import LiveEvents
 from worker.pipeline.partition import at
 from worker.pipeline.stopwatch import Stopwatch
 from worker.records import BY_KEY, Header, Output, RecordBatch
@@ -34,8 +33,7 @@ _output_of: Any = partial(tuple.__new__, Output)
 _NO_HEADERS: list[Header] = []
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
+class Answers(NamedTuple):
     """The outputs of m events, in the order of the events.
 
     `per_event` of them belong to each. `flagged` (m,) tells which of the scores are
@@ -57,11 +55,10 @@ class Sink(Protocol):
     def answer(
         self,
         records: RecordBatch,
-        parts: Sequence[Part],
         live: LiveEvents,
         watch: Stopwatch,
     ) -> Answers:
-        """Return the outputs of the live events of a batch, whose parts these are."""
+        """Return the outputs of the live events of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +79,6 @@ class Scoring:
     def answer(
         self,
         records: RecordBatch,
-        parts: Sequence[Part],
         live: LiveEvents,
         watch: Stopwatch,
     ) -> Answers:
@@ -102,7 +98,7 @@ class Scoring:
             live.incomplete,
             reasons=reasons,
         )
-        origins = origins_of(records, parts, live)
+        origins = origins_of(records, live)
         headers = origin_headers(
             self.transactions_topic,
             origins.partitions,
@@ -134,14 +130,13 @@ class Forwarding:
     def answer(
         self,
         records: RecordBatch,
-        parts: Sequence[Part],
         live: LiveEvents,
         watch: Stopwatch,  # noqa: ARG002
     ) -> Answers:
         """Encode."""
         keys, values = self.codec.encode_events(
             live.events,
-            origins_of(records, parts, live),
+            origins_of(records, live),
             pack_flags(live.late, live.duplicate, live.incomplete),
             live.X,
         )
@@ -160,12 +155,11 @@ class LabelForwarding:
     def answer(
         self,
         records: RecordBatch,
-        parts: Sequence[Part],
         live: LiveEvents,
         watch: Stopwatch,  # noqa: ARG002
     ) -> Answers:
         """Encode; labels are decoded as events."""
-        values = encode_labels(live.events, origins_of(records, parts, live))
+        values = encode_labels(live.events, origins_of(records, live))
         columns = live.events.columns
         outputs = [
             _forwarded(topic, record_keys(columns[key]), values, records, live)
@@ -175,17 +169,15 @@ class LabelForwarding:
         return Answers(in_order, len(outputs), None)
 
 
-def origins_of(
-    records: RecordBatch, parts: Sequence[Part], live: LiveEvents
-) -> Origins:
+def origins_of(records: RecordBatch, live: LiveEvents) -> Origins:
     """Return which transactions live events are, wherever they have come by."""
     if live.earlier is not None:
         return live.earlier.origins
-    partitions = np.array([part.span.place.partition for part in parts], np.int64)
-    keys: Any = list(at(records.keys, live.rows))
+    rows = live.rows
+    keys: Any = at(records.keys, rows)
     return Origins(
-        partitions.repeat(list(map(sub, live.edges[1:], live.edges))),
-        np.array(at(records.offsets, live.rows), np.int64),
+        np.fromiter(at(records.partitions, rows), np.int64, len(rows)),
+        np.fromiter(at(records.offsets, rows), np.int64, len(rows)),
         keys,
     )
 
@@ -201,7 +193,7 @@ def _forwarded(
 
     They keep the timestamp, by which a topic forgets and a replay finds its start.
     """
-    stamps = np.array(at(records.timestamps_ms, live.rows), np.int64)
+    stamps = np.fromiter(at(records.timestamps_ms, live.rows), np.int64, len(live))
     fields = zip(
         repeat(topic),
         values,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,7 @@ from worker.records import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Earlier:
+class Earlier(NamedTuple):
     """What the stages before have found out about n events.
 
     `flags` (n,) uint8 bits, `given` (n, k) float64 their columns.
@@ -38,8 +37,7 @@ class Earlier:
     given: NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(NamedTuple):
     """The records of a batch, taken apart.
 
     Attributes

@@ -62,7 +62,7 @@ class Stage:
             parts, features = fold(self.transform, records, incoming, spans, partitions)
         live = live_events(incoming, parts, features)
         watch.lap("transform")
-        answers = self.sink.answer(records, parts, live, watch)
+        answers = self.sink.answer(records, live, watch)
         results = dict(self._results(records, incoming, parts, live, answers))
         watch.lap("encode")
         return results
@@ -77,8 +77,7 @@ class Stage:
     ) -> Iterator[tuple[TopicPartition, PartitionResult]]:
         stamps = np.fromiter(records.timestamps_ms, np.int64, len(records))
         # Who hands on counts no scores.
-        scored = live.rows[:0] if answers.flagged is None else live.rows
-        scored_stamps = stamps[scored]
+        scored_stamps = stamps[live.rows if answers.flagged is not None else []]
         of_parts = zip_longest(parts, pairwise(live.edges), answers.bins)
         counts = _score_counts(live, answers)
         for (part, edges, bins), count in zip(of_parts, counts, strict=True):
