@@ -108,9 +108,7 @@ def test_batches_counted_together_are_counted_as_one_by_one(
 @pytest.mark.parametrize(
     ("batch_count", "records"), [(KEPT_BATCHES, 1), (1, KEPT_RECORDS)]
 )
-def test_much_is_counted_at_once(
-    batch_count: int, records: int
-) -> None:
+def test_much_is_counted_at_once(batch_count: int, records: int) -> None:
     """Else it would take memory for as long as nobody looks."""
     metrics = new_metrics()
     scored = np.full(records, NOW_MS)
