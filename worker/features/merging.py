@@ -52,7 +52,7 @@ def only_events(
     count = len(events)
     if offsets is None:
         offsets = np.full(count, NEW, np.int64)
-    marks = _marks(count if may_have_labels else 0)
+    marks = _marks(count) if may_have_labels else _NO_MARKS
     return Records(events, offsets, given, marks, None)
 
 
@@ -95,6 +95,9 @@ def _marks(count: int) -> Ints:
     marks[:, MARK_POSITION] = -1
     marks[:, MARK_WAITED] = NEVER
     return marks
+
+
+_NO_MARKS = _marks(0)
 
 
 def _with_blank(events: EventBatch) -> EventBatch:

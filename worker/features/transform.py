@@ -87,6 +87,7 @@ class FeatureTransform:
         places = self._plan.columns
         self._given = [places[n] for n in spec.names_after(stage - 1)] if stage else []
         self._handed_on = [places[name] for name in self.column_names]
+        self._are_all_handed_on = self._handed_on == list(range(len(spec.features)))
 
     def new_state(
         self,
@@ -236,7 +237,8 @@ class FeatureTransform:
         events, count = records.events, len(records.events)
         # Labels, and events that are passed over, have no windows to fill their rows.
         rows = np.full((count, len(self.spec.features)), np.nan)
-        rows[:, self._given] = records.given
+        if self._given:
+            rows[:, self._given] = records.given
         self._columns.fill_event_features(events, rows)
         return _Work(
             records,
@@ -275,7 +277,7 @@ class FeatureTransform:
         if event_rows is not None:
             rows, flags = rows[event_rows], flags[event_rows]
             watermarks_ms = watermarks_ms[event_rows]
-        if self._handed_on != list(range(rows.shape[1])):
+        if not self._are_all_handed_on:
             rows = rows.take(self._handed_on, axis=1)
         return FeatureRows(rows, flags[:, 0], flags[:, 1], watermarks_ms)
 

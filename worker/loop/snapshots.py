@@ -7,6 +7,7 @@ the state is folded from the log.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import (
     Callable,
@@ -31,6 +32,9 @@ from worker.snapshots import (
     read_in_thread,
     read_items,
 )
+
+#: How often it is asked which partition is due, seconds: not between all iterations.
+LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ class Snapshots:
         self._read = read
         self._clock = clock
         self._writer = SnapshotWriter(policy.store)
+        self._looked_at = -math.inf
         self._begun_at: dict[TopicPartition, float] = {}
         self._begun_offset: dict[TopicPartition, int] = {}
 
@@ -137,10 +142,15 @@ class Snapshots:
         place = self._writer.place
         if place is not None:
             self._writer.step(partitions[place].next_offset)
-        elif not self._writer.is_busy:
-            due = self._most_due(partitions, restoring)
-            if due is not None:
-                self._begin(partitions[due])
+            return
+        now = self._clock()
+        pause = min(LOOK_SECONDS, self._policy.interval_seconds / 10)
+        if now - self._looked_at < pause or self._writer.is_busy:
+            return
+        self._looked_at = now
+        due = self._most_due(partitions, restoring)
+        if due is not None:
+            self._begin(partitions[due])
 
     def forget(self, places: Collection[TopicPartition]) -> None:
         """Give up what is being taken of partitions that move on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from itertools import chain
 
 from worker.errors import DeadLetterLimitExceeded
 from worker.loop.dead_letters import DeadLetterCounts
@@ -43,7 +44,7 @@ class StandingStill:
         self._counts.forget(places)
         self.places.difference_update(places)
 
-    def end_if_all(self, held: Collection[TopicPartition]) -> None:
+    def end_if_all(self, *held: Collection[TopicPartition]) -> None:
         """End the worker when nothing that it holds of a topic goes on.
 
         Raises
@@ -52,7 +53,7 @@ class StandingStill:
             All of those partitions of a topic stand still.
         """
         for topic in {place.topic for place in self.places}:
-            of_topic = sorted(place for place in held if place.topic == topic)
+            of_topic = sorted({p for p in chain(*held) if p.topic == topic})
             if not self.places.issuperset(of_topic):
                 continue
             names = ", ".join(f"{p.topic}/{p.partition}" for p in of_topic)

@@ -217,8 +217,7 @@ class Worker:
         if assignment.restoring:
             self._load()
             self._report.restored(assignment.note_live())
-        every = assignment.partitions.keys() | assignment.loading.keys()
-        self._standing_still.end_if_all(every)
+        self._standing_still.end_if_all(assignment.partitions, assignment.loading)
         if self._snapshots is not None:
             self._snapshots.step(assignment.folded, assignment.restoring)
         self._commit_alone(self._inputs.to_be_told())

@@ -83,12 +83,13 @@ class Reasons:
             (n,) bool.
         """
         found: list[list[ScoreReason] | None] = [None] * len(X)
+        if not self._is_in_full and not np.count_nonzero(flagged):
+            return found
         rows = np.flatnonzero(flagged | self._is_in_full)
-        if len(rows):
-            values = X[rows]
-            parts = np.round(self.contributions.of(values), DIGITS)
-            for i, row in enumerate(rows.tolist()):
-                found[row] = self._reasons(values[i], parts[i])
+        values = X[rows]
+        parts = np.round(self.contributions.of(values), DIGITS)
+        for i, row in enumerate(rows.tolist()):
+            found[row] = self._reasons(values[i], parts[i])
         return found
 
     def _reasons(self, values: Floats, parts: Floats) -> list[ScoreReason]:
