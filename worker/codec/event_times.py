@@ -68,7 +68,9 @@ class TimeReader:
 
 def _written(times: list[Any]) -> list[int | str | None]:
     """Return what may be a time, None for everything else."""
-    if set(map(type, times)) <= {str}:
+    types = set(map(type, times))
+    is_in_range = types == {int} and -_BEYOND < min(times) <= max(times) < _BEYOND
+    if types <= {str} or is_in_range:
         return times
     return [
         time

@@ -7,12 +7,14 @@ client has barriers of its own; the counts kept here are the evidence that they 
 from __future__ import annotations
 
 import logging
+import sys
 from collections import Counter
 from collections.abc import Collection, Mapping
 
 from confluent_kafka import Message
 
 from worker.records import RecordBatch, TopicPartition
+from worker.spans import spans_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -76,14 +78,16 @@ class Reading:
 
     def keep(self, records: RecordBatch) -> RecordBatch:
         """Return those of the records that are ours to answer."""
-        firsts, lasts = _extents(records)
+        spans, offsets = spans_of(records), records.offsets
+        # Of a partition that has several, the last one is on top.
+        firsts = {place: offsets[first] for place, first, _ in reversed(spans)}
         if any(self._fault_of(place, offset) for place, offset in firsts.items()):
             kept = RecordBatch()
             for row in range(len(records)):
                 if self._is_wanted(records, row):
                     kept.extend(records.cut(slice(row, row + 1)))
             return self.keep(kept)
-        self._next.update({place: offset + 1 for place, offset in lasts.items()})
+        self._next.update({place: offsets[last - 1] + 1 for place, _, last in spans})
         return records
 
     def _is_wanted(self, records: RecordBatch, row: int) -> bool:
@@ -103,35 +107,6 @@ class Reading:
         return "already_read" if offset < self._next[place] else None
 
 
-Offsets = dict[TopicPartition, int]
-
-
-def _extents(batch: RecordBatch) -> tuple[Offsets, Offsets]:
-    """Return each partition's first and last offset in a batch.
-
-    The last write wins: read backwards, it is the first offset.
-    """
-    topics, offsets = batch.topics, batch.offsets
-    if topics and topics.count(topics[0]) == len(topics):
-        # Numbers alone take a third of the time of topics and numbers.
-        numbers = batch.partitions
-        first = dict(zip(reversed(numbers), reversed(offsets), strict=True))
-        last = dict(zip(numbers, offsets, strict=True))
-        return _of_topic(topics[0], first), _of_topic(topics[0], last)
-    # Bare pairs: to make a place of each record takes most of the time.
-    pairs = list(zip(topics, batch.partitions, strict=True))
-    firsts = dict(zip(reversed(pairs), reversed(offsets), strict=True))
-    return _of_pairs(firsts), _of_pairs(dict(zip(pairs, offsets, strict=True)))
-
-
-def _of_topic(topic: str, offsets: Mapping[int, int]) -> Offsets:
-    return {TopicPartition(topic, number): at for number, at in offsets.items()}
-
-
-def _of_pairs(offsets: Mapping[tuple[str, int], int]) -> Offsets:
-    return {TopicPartition(*pair): at for pair, at in offsets.items()}
-
-
 def place_of(message: Message) -> TopicPartition:
     """Return the partition that a message, or an error in its place, is about."""
     topic, partition = message.topic(), message.partition()
@@ -147,8 +122,10 @@ def where(message: Message) -> str:
 
 def to_columns(messages: list[Message]) -> RecordBatch:
     """Make each column in one pass in C: nothing else here costs as much."""
+    topics = [t for t in map(Message.topic, messages) if t is not None]
     return RecordBatch(
-        topics=[t for t in map(Message.topic, messages) if t is not None],
+        # One object for each name: to compare them is then to look at nothing else.
+        topics=list(map(sys.intern, topics)),
         partitions=[p for p in map(Message.partition, messages) if p is not None],
         offsets=[o for o in map(Message.offset, messages) if o is not None],
         timestamps_ms=[ms for _, ms in map(Message.timestamp, messages)],

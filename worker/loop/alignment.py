@@ -17,9 +17,8 @@ pause is only the last resort, because it throws away what the client has fetche
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +28,7 @@ from worker.loop.backlog import Backlog
 from worker.pipeline import PartitionState
 from worker.records import MISSING, RecordBatch, TopicPartition
 from worker.recovery import ENDED
+from worker.spans import spans_of
 
 #: Records of one partition that wait before it is paused, and before it goes on.
 CROWDED, SPARSE = 20_000, 10_000
@@ -178,7 +178,7 @@ class Alignment:
 
     def add(self, records: RecordBatch) -> None:
         """Put records behind those that wait, or let them pass."""
-        for place, first, last in _runs(records):
+        for place, first, last in spans_of(records):
             queue = self._queues.get(place)
             live = last
             if queue is not None:
@@ -265,18 +265,3 @@ class Alignment:
         """Return (n,) numbers by which what follows from the records is ordered."""
         ranks: _Ints = times_ms // self._step_ms * len(self._times)
         return ranks + list(self._times).index(place.topic)
-
-
-def _runs(records: RecordBatch) -> Iterator[tuple[TopicPartition, int, int]]:
-    """Yield where rows of one partition begin and end, in their order."""
-    count = len(records)
-    if not count:
-        return
-    numbers = {topic: i for i, topic in enumerate(dict.fromkeys(records.topics))}
-    topics = np.fromiter(map(numbers.__getitem__, records.topics), np.int64, count)
-    partitions = np.fromiter(records.partitions, np.int64, count)
-    is_new = (np.diff(topics) != 0) | (np.diff(partitions) != 0)
-    edges = [0, *(np.flatnonzero(is_new) + 1).tolist(), count]
-    for first, last in pairwise(edges):
-        place = TopicPartition(records.topics[first], records.partitions[first])
-        yield place, first, last

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from worker.codec.stage_flags import unpack_flags
 from worker.features import FeatureRows, FeatureTransform, Run
-from worker.pipeline.partition import PartitionState, Span, at
+from worker.pipeline.partition import PartitionState, at
 from worker.pipeline.sources import Earlier, Incoming
 from worker.records import EventBatch, RecordBatch, TopicPartition
+from worker.spans import Span
 
 Bools = NDArray[np.bool_]
 

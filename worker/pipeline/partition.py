@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby, pairwise
 from operator import itemgetter
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.features import FeatureState
 from worker.records import MISSING, RecordBatch, TopicPartition
+from worker.spans import Span, spans_of
 
 _Item = TypeVar("_Item")
 
@@ -62,14 +62,6 @@ class PartitionState:
         return None if watermark == MISSING else watermark
 
 
-class Span(NamedTuple):
-    """The rows [first, last) of a batch: all those of one partition."""
-
-    place: TopicPartition
-    first: int
-    last: int
-
-
 def at(items: Sequence[_Item], rows: NDArray[np.intp]) -> Sequence[_Item]:
     """Return the items of those ascending rows; mostly none is left out."""
     return items if len(rows) == len(items) else [items[row] for row in rows.tolist()]
@@ -100,19 +92,9 @@ def by_partition(records: RecordBatch) -> tuple[RecordBatch, list[Span]]:
     records
         Of one topic; at least one.
     """
-    topic = records.topics[0]
-    runs = _runs(records.partitions)
-    if len(dict(runs)) < len(runs):
+    spans = spans_of(records)
+    if len({span.place for span in spans}) < len(spans):
         order = sorted(range(len(records)), key=records.partitions.__getitem__)
         records = pick(records, order)
-        runs = _runs(records.partitions)
-    edges = pairwise(accumulate((length for _, length in runs), initial=0))
-    return records, [
-        Span(TopicPartition(topic, partition), first, last)
-        for (partition, _), (first, last) in zip(runs, edges, strict=True)
-    ]
-
-
-def _runs(partitions: Sequence[int]) -> list[tuple[int, int]]:
-    """Return the partitions that follow each other, and how many records each has."""
-    return [(partition, len(list(run))) for partition, run in groupby(partitions)]
+        spans = spans_of(records)
+    return records, spans
