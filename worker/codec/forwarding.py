@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from types import GenericAlias
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -44,7 +45,6 @@ _LABEL_DTYPE = np.dtype(
 )
 
 _encode_texts = msgspec.msgpack.Encoder().encode
-_decode_texts = msgspec.msgpack.Decoder(list[str | None]).decode
 
 
 class Origins(NamedTuple):
@@ -117,6 +117,10 @@ class ForwardingCodec:
         self._input_key = schema.keys[0]
         self._texts = [f for f in fields if is_text[f] and f != key]
         self._numbers = [f for f in fields if not is_text[f]]
+        # The id, and the key of the transaction; of the others some may be missing.
+        texts = GenericAlias(tuple, (str, str, *[str | None] * len(self._texts)))
+        self._width = 2 + len(self._texts)
+        self._decode_texts = msgspec.msgpack.Decoder(texts).decode
         parts: list[Any] = [
             ("kind", "u1"),
             ("flags", "u1"),
@@ -176,8 +180,9 @@ class ForwardingCodec:
         # Copies, because kernels that change nothing too are compiled for such arrays.
         blocks = _blocks(own, rows, self._dtype)
         size = self._dtype.itemsize
-        ids, keys, *texts = _texts(own, rows, size, 2 + len(self._texts))
-        columns: dict[str, Column] = dict(zip(self._texts, texts, strict=True))
+        texts = self._read_texts([value[size:] for value in own], rows)
+        ids, keys, *others = ([row[i] for row in texts] for i in range(self._width))
+        columns: dict[str, Column] = dict(zip(self._texts, others, strict=True))
         columns[self._key] = _decoded_keys(records.keys, rows)
         for i, name in enumerate(self._numbers):
             columns[name] = blocks["numbers"][:, i].copy()
@@ -193,6 +198,17 @@ class ForwardingCodec:
             blocks["given"].copy(),
             *_labels(records, values, rows, label_rows),
         )
+
+    def _read_texts(
+        self, blocks: Iterable[bytes], rows: NDArray[np.intp]
+    ) -> list[tuple[Any, ...]]:
+        """Return the texts of n records; `rows` (n,) are their places in the batch."""
+        found: list[tuple[Any, ...]] = []
+        try:
+            found.extend(map(self._decode_texts, blocks))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise NotForwarded(int(rows[len(found)])) from None
+        return found
 
 
 def encode_labels(labels: EventBatch, origins: Origins) -> list[bytes]:
@@ -247,25 +263,6 @@ def _blocks(
         short = next(i for i, value in enumerate(values) if len(value) < size)
         raise NotForwarded(int(rows[short]))
     return np.frombuffer(joined, dtype)
-
-
-def _texts(
-    values: list[bytes], rows: NDArray[np.intp], size: int, count: int
-) -> list[list[Any]]:
-    """Return the texts of n records by column; the first two are never missing."""
-    found: list[list[Any]] = []
-    try:
-        found.extend(map(_decode_texts, [value[size:] for value in values]))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise NotForwarded(int(rows[len(found)])) from None
-    if any(length != count for length in map(len, found)):
-        wrong = next(i for i, texts in enumerate(found) if len(texts) != count)
-        raise NotForwarded(int(rows[wrong]))
-    columns = [[texts[i] for texts in found] for i in range(count)]
-    for required in columns[:2]:
-        if None in required:
-            raise NotForwarded(int(rows[required.index(None)]))
-    return columns
 
 
 def _decoded_keys(
