@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from worker.kafka.config import ClientSettings, commit_properties, consumer_properties
 
 #: As many as the worker takes at once.
-_MAX_RECORDS = 16_384
+_MAX_RECORDS = 32_768
 
 _SECONDS = 60.0
 

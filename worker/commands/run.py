@@ -67,9 +67,9 @@ again under the same name, it goes on at once where it stopped, with the same st
 #: under one name would else fence each other in turn, and neither would get far.
 FENCED_WAIT_SECONDS = 15.0
 
-#: Objects that are made and not yet gone when the collector looks for cycles: those of
-#: a batch or two. With the default of 700 it looks many times in each.
-GC_THRESHOLD = 50_000
+#: Objects that are made and not yet gone when the collector looks for cycles: more than
+#: a batch has, which it would else look through, and find them all in use.
+GC_THRESHOLD = 500_000
 
 _LOG = logging.getLogger(__name__)
 

@@ -102,7 +102,7 @@ class Settings:
         "the labels of the next training are not all made by this model.",
     )
     max_batch: int = setting(
-        16_384,
+        32_768,
         kinds.whole_number(1, 65536),
         "The most records that one commit covers.",
     )

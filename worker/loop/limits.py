@@ -54,7 +54,7 @@ class Limits:
         How far apart in event time inputs are handed on; None where nothing is.
     """
 
-    max_batch: int = 16_384
+    max_batch: int = 32_768
     poll_seconds: float = 0.1
     hold_seconds: float = 90.0
     pause_after_seconds: float = 1.0
