@@ -111,6 +111,9 @@ class Succession:
 
     def __post_init__(self) -> None:
         self.broker = new_broker(self.partitions)
+        # As a worker does: the time for its last snapshots is none for a compiler.
+        for transform in self.model.stages:
+            transform.warm_up()
 
     def write(self, count: int = 1, partition: int = 0) -> None:
         """Write payments of three customers, a minute after each other."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.drift.kernels import count_cells, sum_scores
+from worker.drift.kernels import count_parts
 from worker.drift.reference import Baseline, Reference
 
 
@@ -42,9 +42,9 @@ class BinCounter:
             for name, baseline in reference.baselines
             for slot in baseline.slots
         ]
-        self._features = _Columns(list(reference.features.values()))
-        self._watched = _rarest_first(list(reference.features.values()))
-        self._score = _Columns([reference.score])
+        features = list(reference.features.values())
+        self._columns = _Columns([*features, reference.score])
+        self._watched = _rarest_first(features)
         self.count(
             np.empty((0, len(reference.features))), np.empty(0), np.empty(0, "?")
         )
@@ -74,13 +74,11 @@ class BinCounter:
         ends: Sequence[int],
     ) -> list[BinCounts]:
         """Count n scored events, those up to each of the ends by themselves."""
-        features, score = self._features, self._score
+        columns, parts = self._columns, len(ends)
+        cells = np.zeros((parts, columns.cell_count), np.int64)
+        sums = np.zeros((parts, 2))
         rows_until = np.array(ends, np.int64)
-        cells = np.zeros((len(ends), features.cell_count + score.cell_count), np.int64)
-        sums = np.zeros((len(ends), 2))
-        features.count(X, rows_until, cells[:, : features.cell_count])
-        score.count(scores.reshape(-1, 1), rows_until, cells[:, features.cell_count :])
-        sum_scores(scores, flagged, rows_until, sums)
+        columns.count(X, scores, flagged, rows_until, cells, sums)
         return [
             BinCounts(own, of_flagged, of_passed, partial(self._example, X[span], own))
             for own, span, (of_passed, of_flagged) in zip(
@@ -96,11 +94,11 @@ class BinCounter:
         if not filled[first]:
             return None
         cell = int(self._watched[first])
-        return cell, self._features.first_row(X, cell)
+        return cell, self._columns.first_row(X, cell)
 
 
 class _Columns:
-    """Baselines of k columns, side by side as the kernel takes them.
+    """Baselines of k columns, the last of them the score's, as the kernel takes them.
 
     Attributes
     ----------
@@ -110,30 +108,32 @@ class _Columns:
 
     def __init__(self, baselines: Sequence[Baseline]):
         sizes = [len(baseline.edges) for baseline in baselines]
-        self._edges = np.array([edge for b in baselines for edge in b.edges], float)
-        self._firsts = np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
-        self._least = np.array([baseline.least for baseline in baselines])
-        self._greatest = np.array([baseline.greatest for baseline in baselines])
-        self._unknown = self._firsts[1:] + 3 * np.arange(len(sizes)) + 2
+        firsts = np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
+        self._limits = np.array([(b.least, b.greatest) for b in baselines])
+        edges = np.array([edge for b in baselines for edge in b.edges], float)
+        self._baselines = edges, firsts, self._limits
+        self._unknown = firsts[1:] + 3 * np.arange(len(sizes)) + 2
         self.cell_count = sum(sizes) + 3 * len(sizes)
 
     def count(
         self,
         X: NDArray[np.float64],
+        scores: NDArray[np.float64],
+        flagged: NDArray[np.bool_],
         ends: NDArray[np.int64],
         cells: NDArray[np.int64],
+        sums: NDArray[np.float64],
     ) -> None:
-        """Count the rows of each part in its row of cells."""
-        limits = self._least, self._greatest
+        """Count the rows of each part in its row of cells and of sums."""
         rows = np.ascontiguousarray(X)
-        count_cells(rows, ends, self._edges, self._firsts, *limits, cells)
+        count_parts(rows, scores, flagged, ends, self._baselines, cells, sums)
 
     def first_row(self, X: NDArray[np.float64], cell: int) -> int:
         """Return the first row that was counted in a cell of missing or unknown."""
         column = int(np.searchsorted(self._unknown, cell))
         values = X[:, column]
         if cell == self._unknown[column]:
-            least, greatest = self._least[column], self._greatest[column]
+            least, greatest = self._limits[column]
             return int(((values < least) | (values > greatest)).argmax())
         return int(np.isnan(values).argmax())
 

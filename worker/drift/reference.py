@@ -16,7 +16,7 @@ import orjson
 from numpy.typing import NDArray
 
 from worker.bundle.table import Table
-from worker.drift.kernels import count_cells
+from worker.drift.kernels import count_parts
 from worker.errors import BundleRejected
 
 #: The version of the layout that this module reads and writes.
@@ -162,14 +162,18 @@ class Reference:
 def slot_counts(values: NDArray[np.float64], baseline: Baseline) -> NDArray[np.int64]:
     """Return (slots,) how many of (n,) values fall into each slot of a baseline."""
     cells = np.zeros(len(baseline.slots), np.int64)
-    count_cells(
-        values.reshape(-1, 1),
+    count_parts(
+        np.empty((len(values), 0)),
+        values,
+        np.zeros(len(values), np.bool_),
         np.array([len(values)]),
-        np.array(baseline.edges),
-        np.array([0, len(baseline.edges)]),
-        np.array([baseline.least]),
-        np.array([baseline.greatest]),
+        (
+            np.array(baseline.edges, float),
+            np.array([0, len(baseline.edges)]),
+            np.array([(baseline.least, baseline.greatest)]),
+        ),
         cells.reshape(1, -1),
+        np.zeros((1, 2)),
     )
     return cells
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.features.declarations import CalendarPart
+from worker.features.kernel import kernel
 from worker.records import MISSING
 
 Ints = NDArray[np.int64]
@@ -23,6 +25,15 @@ _BLOCK_MS = 900_000
 _EPOCH_WEEKDAY = 3
 _SATURDAY = 5
 _LAST_NIGHT_HOUR = 6
+
+#: What the time of day and the day of the week tell; what else there is, the date does.
+_CLOCK = (
+    CalendarPart.HOUR,
+    CalendarPart.NIGHT,
+    CalendarPart.WEEKDAY,
+    CalendarPart.WEEKEND,
+)
+_HOUR, _NIGHT, _WEEKDAY = range(3)
 
 
 class LocalClock:
@@ -52,20 +63,24 @@ class LocalClock:
         return offset_ms
 
 
-def calendar_part(local_ms: Ints, part: CalendarPart) -> NDArray[np.float64]:
-    """Return a part of local times as (n,) float64."""
-    if part is CalendarPart.HOUR:
-        value = _hour(local_ms)
-    elif part is CalendarPart.NIGHT:
-        value = (_hour(local_ms) <= _LAST_NIGHT_HOUR).astype(np.int64)
-    elif part is CalendarPart.WEEKDAY:
-        value = _weekday(local_ms)
-    elif part is CalendarPart.WEEKEND:
-        value = (_weekday(local_ms) >= _SATURDAY).astype(np.int64)
-    else:
-        month, day = _month_and_day(local_ms.astype("datetime64[ms]"))
-        value = month % 12 + 1 if part is CalendarPart.MONTH else day + 1
-    return np.asarray(value, np.float64)
+class CalendarColumns:
+    """Writes parts of local times, each into its column."""
+
+    def __init__(self, features: Iterable[tuple[int, CalendarPart]]) -> None:
+        found = list(features)
+        clock = [(place, _CLOCK.index(part)) for place, part in found if part in _CLOCK]
+        self._clock = np.array(clock, np.int64).reshape(-1, 2)
+        self._dates = [(place, part) for place, part in found if part not in _CLOCK]
+
+    def fill(self, local_ms: Ints, rows: NDArray[np.float64]) -> None:
+        """Fill the columns of (n, n_declared) rows."""
+        if len(self._clock):
+            _fill_clock(local_ms, self._clock, rows)
+        if self._dates:
+            month, day = _month_and_day(local_ms.astype("datetime64[ms]"))
+            for place, part in self._dates:
+                is_month = part is CalendarPart.MONTH
+                rows[:, place] = month % 12 + 1 if is_month else day + 1
 
 
 def completed_years(born: Ints, local_ms: Ints) -> NDArray[np.float64]:
@@ -87,9 +102,19 @@ def _month_and_day(dates: NDArray[np.datetime64]) -> tuple[Ints, Ints]:
     return months.astype(np.int64), days.astype(np.int64)
 
 
-def _hour(local_ms: Ints) -> Ints:
-    return local_ms // _HOUR_MS % 24
-
-
-def _weekday(local_ms: Ints) -> Ints:
-    return (local_ms // _DAY_MS + _EPOCH_WEEKDAY) % 7
+@kernel
+def _fill_clock(local_ms: Ints, clock: Ints, rows: NDArray[np.float64]) -> None:
+    """Fill columns; clock : (k, 2), the place of each and its part in `_CLOCK`."""
+    for i in range(len(local_ms)):
+        hour = local_ms[i] // _HOUR_MS % 24
+        weekday = (local_ms[i] // _DAY_MS + _EPOCH_WEEKDAY) % 7
+        for j in range(len(clock)):
+            place, part = clock[j, 0], clock[j, 1]
+            if part == _HOUR:
+                rows[i, place] = hour
+            elif part == _NIGHT:
+                rows[i, place] = hour <= _LAST_NIGHT_HOUR
+            elif part == _WEEKDAY:
+                rows[i, place] = weekday
+            else:
+                rows[i, place] = weekday >= _SATURDAY

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.errors import InvalidConfig
-from worker.features.calendar import LocalClock, calendar_part, completed_years
+from worker.features.calendar import CalendarColumns, LocalClock, completed_years
 from worker.features.categories import CategoryCodes
 from worker.features.columns import event_column, to_floats
 from worker.features.declarations import (
@@ -26,6 +26,9 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
+_Other = EventFeature | CategoryFeature | DistanceFeature | AgeFeature
+
+
 class EventColumns:
     """Computes some of a spec's features, each with its place in a row.
 
@@ -41,7 +44,12 @@ class EventColumns:
         schema: EventSchema,
         time_zone: str,
     ) -> None:
-        self._features = features
+        self._calendar = CalendarColumns(
+            (i, f.part) for i, f in features if isinstance(f, CalendarFeature)
+        )
+        self._others = [
+            (i, f) for i, f in features if not isinstance(f, CalendarFeature)
+        ]
         self._schema = schema
         self._fields = {field.name: field for field in schema.fields}
         self._clock = LocalClock(time_zone)
@@ -58,14 +66,11 @@ class EventColumns:
         """Write the columns into rows, (n, n_declared) float64."""
         times = events.event_time_ms
         local_ms = self._clock.local_ms(times) if self._needs_clock else times
-        for place, feature in self._features:
+        self._calendar.fill(local_ms, rows)
+        for place, feature in self._others:
             rows[:, place] = self._column(events, local_ms, feature)
 
-    def _column(
-        self, events: EventBatch, local_ms: Ints, feature: EventLevelFeature
-    ) -> Floats:
-        if isinstance(feature, CalendarFeature):
-            return calendar_part(local_ms, feature.part)
+    def _column(self, events: EventBatch, local_ms: Ints, feature: _Other) -> Floats:
         if isinstance(feature, CategoryFeature):
             values = field_column(events, self._schema, feature.field)
             return self._codes[feature.name].column(values)

@@ -86,7 +86,7 @@ class FeatureState:
     @property
     def watermark_ms(self) -> int:
         """Largest event time seen, or MISSING."""
-        return int(self._scalars[layout.WATERMARK])
+        return self._scalars.item(layout.WATERMARK)
 
     @property
     def key_count(self) -> int:
@@ -139,7 +139,7 @@ class FeatureState:
     ) -> int:
         """Admit records [first, last) as far as one segment goes; return its end."""
         scalars = self._scalars
-        scalars[layout.SEGMENT] += 1
+        scalars[layout.SEGMENT] = scalars.item(layout.SEGMENT) + 1
         start = first
         while True:
             stop = admit(
@@ -162,7 +162,7 @@ class FeatureState:
                 admission.flags,
                 admission.watermarks_ms,
             )
-            status = int(scalars[layout.STATUS])
+            status = scalars.item(layout.STATUS)
             is_limit = status in (layout.KEY_LIMIT, layout.EVENT_LIMIT)
             if status in (layout.DONE, layout.SEGMENT_ENDS):
                 return int(stop)
@@ -289,10 +289,9 @@ class FeatureState:
 
     def _expire(self) -> None:
         scalars = self._scalars
-        if scalars[layout.WATERMARK] != MISSING:
-            scalars[layout.EXPIRED] = (
-                scalars[layout.WATERMARK] - scalars[layout.RETENTION]
-            )
+        watermark_ms = scalars.item(layout.WATERMARK)
+        if watermark_ms != MISSING:
+            scalars[layout.EXPIRED] = watermark_ms - scalars.item(layout.RETENTION)
 
     def _sweep(self, slots: int) -> None:
         arrays = (self._table, self._meta, self._pool, self._free, self._waiting)

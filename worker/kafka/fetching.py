@@ -61,8 +61,8 @@ class Fetcher:
         except KafkaException as error:
             # Whatever it was, records may have gone with it: never go on from here.
             raise fatal_for(notice_of(error.args[0]), error.args[0], "") from error
-        batch = RecordBatch()
-        for each in slices:
+        batch = slices[0] if slices else RecordBatch()
+        for each in slices[1:]:
             batch.extend(each)
         return batch
 
