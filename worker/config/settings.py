@@ -107,7 +107,7 @@ class Settings:
         "The most records that one commit covers.",
     )
     commit_interval_seconds: float = setting(
-        0.004,
+        0.005,
         kinds.number(0, 10),
         "Least time from one commit to the next; more of it means fewer commits and "
         "later scores. A record that comes alone never waits.",
