@@ -53,8 +53,7 @@ class ColumnChecks:
         for index, check in enumerate(self._checks):
             column, codes = check(values[index])
             columns[self.names[index]] = column
-            if codes is not None:
-                verdict.add(codes, index)
+            verdict.add(codes, index)
         transaction_ids: Any = columns.pop(self._schema.transaction_id)
         event_time_ms: Any = columns.pop(self._schema.event_time)
         return EventBatch(transaction_ids, event_time_ms, columns)

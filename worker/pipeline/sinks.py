@@ -114,10 +114,19 @@ class Scoring:
             repeat(0),
             strict=False,
         )
-        bins: Sequence[BinCounts] = ()
-        if self.counter is not None:
-            bins = self.counter.count_parts(live.X, published, flagged, live.edges[1:])
+        bins = self._bins(live, published, flagged)
         return Answers(list(map(_output_of, fields)), 1, flagged, bins, group)
+
+    def _bins(
+        self,
+        live: LiveEvents,
+        published: NDArray[np.float64],
+        flagged: NDArray[np.bool_],
+    ) -> Sequence[BinCounts]:
+        """Return the counts of each part; none where there is nothing to count by."""
+        if self.counter is None:
+            return ()
+        return self.counter.count_parts(live.X, published, flagged, live.edges[1:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,9 +83,10 @@ class Reasons:
             (n,) bool.
         """
         found: list[list[ScoreReason] | None] = [None] * len(X)
-        if not self._is_in_full and not np.count_nonzero(flagged):
+        explained = flagged | self._is_in_full
+        if not np.count_nonzero(explained):
             return found
-        rows = np.flatnonzero(flagged | self._is_in_full)
+        rows = np.flatnonzero(explained)
         values = X[rows]
         parts = np.round(self.contributions.of(values), DIGITS)
         for i, row in enumerate(rows.tolist()):
