@@ -256,6 +256,13 @@ class FakeConsumer:
             if not any(r.offset >= position for r in self.broker.log(place).records)
         }
 
+    def written_until(
+        self, places: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, int] | None:
+        if self._last_told is not None:
+            return None
+        return {place: self.broker.log(place).end for place in places}
+
     def headrooms(self) -> dict[TopicPartition, int]:
         return {
             place: position - self.broker.log(place).start

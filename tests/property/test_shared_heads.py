@@ -51,12 +51,13 @@ class Member:
         partitions = {p: PartitionState(p, epoch=1, state=STATE) for p in self._logs}
         aligning = Aligning(
             {"transactions": Numbers()},
+            {},
             STEP_MS,
             SLACK_MS,
             count,
             lambda places: {place: committed[place] for place in places},
         )
-        around = Surroundings(partitions, self._ended, ())
+        around = Surroundings(partitions, self._ended, self, ())
         alignment = Alignment(aligning, around)
         self._inputs = Aligned(aligning, alignment, self, lambda: self.now)  # type: ignore[arg-type]
         self._inputs.begin({place: committed[place] for place in self._logs})
@@ -87,6 +88,12 @@ class Member:
 
     def _ended(self) -> set[TopicPartition]:
         return {p for p, log in self._logs.items() if self._read[p] == len(log.times)}
+
+    def positions(self) -> dict[TopicPartition, int]:
+        return self._read
+
+    def written_until(self, _: object) -> dict[TopicPartition, int]:
+        return {}
 
     def pause(self, _: object) -> None: ...
 

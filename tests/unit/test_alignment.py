@@ -22,7 +22,7 @@ STATE = FeatureTransform(everything()).new_state(max_keys=10, max_events=10)
 
 LABELS = TopicPartition("labels", 0)
 A, B = TopicPartition("transactions", 0), TopicPartition("transactions", 1)
-INNER = TopicPartition("inner", 0)
+INNER, INNER_B = TopicPartition("inner", 0), TopicPartition("inner", 1)
 
 
 class Numbers:
@@ -40,15 +40,31 @@ class Bench:
         self.ignored: set[TopicPartition] = set()
         self.partitions = {
             place: PartitionState(place, epoch=1, state=STATE)
-            for place in (LABELS, A, B, INNER)
+            for place in (LABELS, A, B, INNER, INNER_B)
         }
         times = {"labels": Numbers(), "transactions": Numbers()}
-        around = Surroundings(self.partitions, self._ended, self.ignored)
-        self.alignment = Alignment(
-            Aligning(times, STEP_MS, 2 * STEP_MS, 2, lambda _: {}), around
-        )
-        self.alignment.begin(dict.fromkeys(places))
+        around = Surroundings(self.partitions, self._ended, self, self.ignored)
+        inner_times = {"inner": Numbers()}
+        aligning = Aligning(times, inner_times, STEP_MS, 2 * STEP_MS, 2, lambda _: {})
+        self.alignment = Alignment(aligning, around)
+        self.alignment.begin(dict.fromkeys([*places, INNER, INNER_B]))
         self._offsets = dict.fromkeys(self.partitions, 0)
+        self.written: dict[TopicPartition, int] = {}
+        self.is_silent = False
+        self.questions = 0
+
+    def positions(self) -> dict[TopicPartition, int]:
+        return self._offsets
+
+    def written_until(
+        self, places: Collection[TopicPartition]
+    ) -> dict[TopicPartition, int] | None:
+        """As far as was written, if more than was read."""
+        self.questions += 1
+        if self.is_silent:
+            return None
+        read = self._offsets
+        return {p: max(read[p], self.written.get(p, 0)) for p in places}
 
     def _ended(self) -> Collection[TopicPartition]:
         return self.ended
@@ -247,3 +263,117 @@ def test_in_bulk_all_leaves_together() -> None:
     bench.add(INNER, 1)
 
     assert len(bench.take(2 * FEW)) == FEW + 1
+
+
+def test_what_is_written_between_stages_is_waited_for() -> None:
+    """A commit becomes visible partition by partition."""
+    bench = Bench()
+    bench.written[INNER_B] = 3
+    bench.add(INNER, 100, 200, 300)
+    assert bench.take() == []
+
+    bench.add(INNER_B, 150)
+    assert bench.take() == [(INNER, 0), (INNER_B, 0)]
+    bench.add(INNER_B, 250, 350)
+
+    assert bench.take() == [(INNER, 1), (INNER_B, 1), (INNER, 2), (INNER_B, 2)]
+    assert bench.questions == 2
+
+
+def test_inputs_wait_while_what_they_were_handed_on_to_is_out_of_order() -> None:
+    bench = Bench(A)
+    bench.add(A, 1000)
+    bench.written[INNER_B] = 1
+    bench.add(INNER, 100)
+    assert bench.take() == []
+
+    bench.add(INNER_B, 90)
+
+    assert bench.take() == [(INNER_B, 0), (INNER, 0), (A, 0)]
+
+
+def test_nobody_is_asked_while_records_come_as_they_are_written() -> None:
+    bench = Bench()
+    bench.add(INNER, 1000)
+    assert bench.take() == [(INNER, 0)]
+    assert bench.questions == 1, "nobody knows yet how far the other one is"
+
+    for time in range(1000, 1000 + STEP_MS):
+        bench.add(INNER, time)
+        assert len(bench.take()) == 1
+    assert bench.questions == 1
+    bench.add(INNER, 1000 + 2 * STEP_MS)
+    assert len(bench.take()) == 1
+    assert bench.questions == 2
+
+
+def test_without_an_answer_nothing_leaves_that_may_be_too_early() -> None:
+    bench = Bench()
+    bench.is_silent = True
+    bench.add(INNER, 100)
+    bench.add(INNER_B, 90, 95)
+    assert bench.take() == [(INNER_B, 0), (INNER_B, 1), (INNER, 0)]
+    bench.add(INNER, 200)
+    assert bench.take() == []
+    assert bench.take() == []
+
+    bench.is_silent = False
+
+    assert bench.take() == [(INNER, 1)]
+
+
+def test_a_partition_that_stands_still_or_has_moved_on_is_not_waited_for() -> None:
+    bench = Bench()
+    bench.written[INNER_B] = 3
+    bench.add(INNER, 100)
+    assert bench.take() == []
+    bench.ignored.add(INNER_B)
+    assert bench.take() == [(INNER, 0)]
+
+    bench.ignored.clear()
+    bench.add(INNER, 200)
+    assert bench.take() == []
+    bench.alignment.drop([INNER_B])
+    assert bench.take() == [(INNER, 1)]
+
+
+def test_labels_keep_their_place_and_tell_nothing_of_the_time() -> None:
+    bench = Bench()
+    bench.add(INNER, 100, None, 101)
+    bench.add(INNER_B, None, 100)
+
+    assert sorted(bench.take()) == [
+        *((INNER, 0), (INNER, 1), (INNER, 2)),
+        *((INNER_B, 0), (INNER_B, 1)),
+    ]
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 40), max_size=12), min_size=2, max_size=2),
+    st.lists(
+        st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 9)), max_size=20
+    ),
+)
+def test_what_is_handed_on_in_order_stays_so_however_it_is_fetched(
+    gaps: list[list[int]], fetches: list[tuple[int, int, int]]
+) -> None:
+    bench = Bench()
+    places = (INNER, INNER_B)
+    logs = [np.cumsum(of_one).tolist() for of_one in gaps]
+    bench.written.update(zip(places, map(len, logs), strict=True))
+    left: list[tuple[TopicPartition, int]] = []
+    unread = dict(zip(places, map(iter, logs), strict=True))
+    for *counts, room in [*fetches, (12, 12, 0)]:
+        for place, count in zip(places, counts, strict=True):
+            more = [t for _, t in zip(range(count), unread[place], strict=False)]
+            if more:
+                bench.add(place, *more)
+        left += bench.take(room)
+    while more_left := bench.take(5):
+        left += more_left
+
+    for place, log in zip(places, logs, strict=True):
+        assert [o for p, o in left if p == place] == list(range(len(log)))
+    times = [logs[places.index(p)][o] for p, o in left]
+    behind = np.maximum.accumulate(np.array(times, np.int64)) - times
+    assert all(behind <= 2 * STEP_MS)

@@ -13,6 +13,7 @@ from functools import partial
 from worker import __version__
 from worker.bundle import VerifiedBundle
 from worker.codec.event_times import TimeReader
+from worker.codec.forwarding import ForwardedTimes
 from worker.codec.labels import LABEL_TIME
 from worker.commands.clients import (
     client_settings,
@@ -206,7 +207,14 @@ def _aligning(
     slack_ms = max(step_ms, model.spec.allowed_lateness_ms // 2)
     group = GroupStart(client_settings(settings))
     closing.callback(group.close)
-    return Aligning(times, step_ms, slack_ms, broker.partition_count, group.committed)
+    return Aligning(
+        times,
+        dict.fromkeys(topology.inner, ForwardedTimes()),
+        step_ms,
+        slack_ms,
+        broker.partition_count,
+        group.committed,
+    )
 
 
 def _limits(settings: Settings, aligning: Aligning | None) -> Limits:

@@ -173,6 +173,12 @@ class KafkaConsumer:
         """Return the partitions of which all has been read that there was."""
         return self._reading.ended()
 
+    def written_until(
+        self, places: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, int] | None:
+        """Return where logs end, open commits included; None if nobody says so now."""
+        return questions.written_until(self._admin, places)
+
     def lags(self) -> dict[TopicPartition, int]:
         """Return how many offsets lie before the end, where the broker has told it."""
         return self._ends.lags(self._vendor, self.positions())

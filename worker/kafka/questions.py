@@ -31,6 +31,9 @@ PATIENCE_SECONDS = 35.0
 #: Limit of one attempt, seconds.
 _ATTEMPT_SECONDS = 5.0
 
+#: Limit of the question how far logs are written, seconds.
+WRITTEN_SECONDS = 1.0
+
 #: The client asks by what it knew of the leaders before a broker restarted, and goes on
 #: so for a quarter of an hour unless all topics are asked for.
 _OUTDATED = frozenset(
@@ -144,6 +147,27 @@ def log_ends(
     """
     found = _list_offsets(admin, places, OffsetSpec.latest())
     return {place: answer.offset for place, answer in found.items()}
+
+
+def written_until(
+    admin: AdminClient, places: Sequence[TopicPartition]
+) -> dict[TopicPartition, int] | None:
+    """Return where logs end, commits included that are still open; None without answer.
+
+    Asks once, for whoever can as well ask again.
+    """
+    futures = admin.list_offsets(
+        {VendorPartition(*place): OffsetSpec.latest() for place in places},
+        isolation_level=IsolationLevel.READ_UNCOMMITTED,
+        request_timeout=WRITTEN_SECONDS,
+    )
+    ends = {}
+    for place, future in futures.items():
+        # What was not answered in time has no error but an impossible offset.
+        if future.exception() is not None or future.result().offset < 0:
+            return None
+        ends[TopicPartition(place.topic, place.partition)] = future.result().offset
+    return ends
 
 
 def _list_offsets(

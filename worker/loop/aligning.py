@@ -1,4 +1,4 @@
-"""What the loop is told about aligning inputs."""
+"""What the loop is told about keeping records of several partitions in order."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ class Times(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Aligning:
-    """Which inputs are aligned, and how closely.
+    """Which records are aligned, and how closely.
 
     Attributes
     ----------
     times
         Reads the times of each input topic; the first topics' leave first in a step.
+    inner_times
+        Reads those of each topic between stages.
     step_ms
         How far apart records may leave here.
     slack_ms
@@ -40,6 +42,7 @@ class Aligning:
     """
 
     times: Mapping[str, Times]
+    inner_times: Mapping[str, Times]
     step_ms: int
     slack_ms: int
     partition_count: int

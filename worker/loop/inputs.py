@@ -73,7 +73,9 @@ def inputs_of(
     """Return the queue of a worker with one stage, or with several."""
     if aligning is None:
         return AsPolled()
-    around = Surroundings(assignment.partitions, consumer.ended, standing_still.places)
+    around = Surroundings(
+        assignment.partitions, consumer.ended, consumer, standing_still.places
+    )
     inputs = Aligned(aligning, Alignment(aligning, around), consumer, assignment.clock)
     assignment.head_of = inputs.head_of
     return inputs

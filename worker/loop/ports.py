@@ -77,6 +77,16 @@ class Consumer(Protocol):
         """Return the partitions of which all has been read that there was."""
         ...
 
+    def written_until(
+        self, places: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, int] | None:
+        """Return where logs end, commits included that are still open.
+
+        A position gets there when those are closed. None if the broker does not answer
+        at once.
+        """
+        ...
+
     def lags(self) -> Mapping[TopicPartition, int]:
         """Return how many offsets lie before the end, where that is known.
 
