@@ -472,3 +472,17 @@ def test_the_bounds_of_a_log_that_was_never_trimmed(world: World, group: str) ->
     consumer = world.consumer(group, "a", place.topic)
 
     assert consumer.log_bounds([place]) == {place: LogBounds(0, 4, None)}
+
+
+def test_what_is_written_is_told_and_reached(world: World, group: str) -> None:
+    """What an abort left is behind nobody's back: positions pass it."""
+    place = one_partition(world, group, b"a", b"b")
+    world.write_in_vain(place, 2)
+    consumer, listener = world.consumer(group, "a", place.topic), Listener()
+    assert consumer.written_until([place]) == {place: 4}
+    listener.join(consumer)
+
+    poll_until(lambda: consumer.positions().get(place) == 4, (consumer, listener))
+
+    assert listener.records.values == [b"a", b"b"]
+    consumer.close()

@@ -37,6 +37,7 @@ from training.split import DAY_MS, LabelledHistory
 from worker.bundle import read_bundle
 from worker.codec import parse_origin
 from worker.codec.labels import FRAUD, LABEL_TIME, label_schema
+from worker.codec.score_reader import read_scores
 from worker.codec.scores import published_scores
 from worker.errors import ExitCode
 from worker.features import Spec, row_digests
@@ -85,11 +86,21 @@ def first_days(handbook: Path, days: int, customers: int) -> Handbook:
     return Handbook(spec, events, history, X)
 
 
-@pytest.fixture
+#: The spec as it is, and where payments may have any key: then a stage before brings
+#: each to its customer.
+STAGES = {2: 'name = "handbook"', 3: 'name = "handbook"\nrekey = true'}
+
+
+@pytest.fixture(params=STAGES, ids="{} stages".format)
 def stream(
-    kafka: KafkaBroker, tmp_path: Path, fresh_name: Callable[[str], str]
+    request: pytest.FixtureRequest,
+    kafka: KafkaBroker,
+    tmp_path: Path,
+    fresh_name: Callable[[str], str],
 ) -> Iterator[StagedStream]:
     text = (ROOT / "training" / "specs" / "handbook.toml").read_text()
+    assert STAGES[2] in text
+    text = text.replace(STAGES[2], STAGES[request.param], 1)
     stream = StagedStream(
         kafka,
         fresh_name("handbook"),
@@ -107,6 +118,7 @@ def stream(
 def test_a_backlog_gives_the_features_and_scores_of_training(
     stream: StagedStream, book: Handbook
 ) -> None:
+    """However many stages: what each hands on, and the scores, come in order."""
     send(stream, book)
     worker = stream.start()
     assert "missing 0, duplicated 0, out of order 0, different 0" in stream.verify(
@@ -119,6 +131,7 @@ def test_a_backlog_gives_the_features_and_scores_of_training(
     assert flags == set()
     assert np.array_equal(digests, row_digests(book.X))
     assert np.array_equal(scores, published_scores(stream.model.scorer.score(book.X)))
+    assert greatest_delay_ms(stream) <= 2 * HOUR_MS
     assert worker.end() == ExitCode.OK
 
 
@@ -238,6 +251,18 @@ def label_values(book: Handbook) -> list[bytes]:
     }
     batch = EventBatch(frauds.transaction_ids, frauds.event_time_ms, columns)
     return encode_events(batch, label_schema(book.spec.schema, [key]))
+
+
+def greatest_delay_ms(stream: StagedStream) -> int:
+    """Return by how much event time a score stands behind a younger one."""
+    values: dict[int | None, list[bytes | None]] = {}
+    for message in read_back(stream.clients, stream.scores):
+        values.setdefault(message.partition(), []).append(message.value())
+    delays = (
+        np.maximum.accumulate(times) - times
+        for times in (read_scores(of_one).event_time_ms for of_one in values.values())
+    )
+    return max(int(of_one.max()) for of_one in delays)
 
 
 def answers(

@@ -11,6 +11,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.codec_strategies import EVERY_TYPE
+from worker.codec.forwarded_times import ForwardedTimes
 from worker.codec.forwarding import (
     Forwarded,
     ForwardingCodec,
@@ -241,6 +242,19 @@ def test_a_record_says_the_same_alone_as_among_others(log: Log) -> None:
     for row, entry in enumerate(log.entries):
         alone = records_of([(records.keys[row], records.values[row])])
         assert_equal(log._replace(entries=[entry]), log.codec.decode(alone))
+
+
+@given(logs(min_size=1), st.lists(st.none() | st.binary(max_size=30), max_size=3))
+def test_times_can_be_read_ahead_of_the_rest(
+    log: Log, others: list[bytes | None]
+) -> None:
+    """Of events; neither labels have any here, nor what no stage wrote."""
+    values = encoded(log).values
+    times = [e.time_ms if isinstance(e, Event) else MISSING for e in log.entries]
+
+    assert ForwardedTimes().read(values, []).tolist() == times
+    with_others = ForwardedTimes().read([*others, *values], [])
+    assert with_others[len(others) :].tolist() == times
 
 
 @given(logs(min_size=1), st.data())

@@ -25,14 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.codec.labels import FRAUD, LABEL_TIME
-from worker.records import (
-    MISSING,
-    Column,
-    EventBatch,
-    EventSchema,
-    LabelBatch,
-    RecordBatch,
-)
+from worker.records import Column, EventBatch, EventSchema, LabelBatch, RecordBatch
 
 #: Raised by hand with every change of what is written here.
 FORWARDING_FORMAT = 1
@@ -40,26 +33,15 @@ FORWARDING_FORMAT = 1
 EVENT = 1
 LABEL = 2
 
-#: How both begin; the second number is either's own.
-_HEAD = [
+#: How both begin; the flags of a label say whether it is a fraud.
+HEAD: list[Any] = [
     ("kind", "u1"),
     ("flags", "u1"),
     ("partition", "<i4"),
     ("offset", "<i8"),
     ("event_time", "<i8"),
 ]
-_HEAD_DTYPE = np.dtype(_HEAD)
-
-_LABEL_DTYPE = np.dtype(
-    [
-        ("kind", "u1"),
-        ("fraud", "u1"),
-        ("partition", "<i4"),
-        ("offset", "<i8"),
-        ("event_time", "<i8"),
-        ("label_time", "<i8"),
-    ]
-)
+_LABEL_DTYPE = np.dtype([*HEAD, ("label_time", "<i8")])
 
 _encode_texts = msgspec.msgpack.Encoder().encode
 
@@ -139,7 +121,7 @@ class ForwardingCodec:
         self._width = 2 + len(self._texts)
         self._decode_texts = msgspec.msgpack.Decoder(texts).decode
         parts: list[Any] = [
-            *_HEAD,
+            *HEAD,
             ("numbers", "<i8", (len(self._numbers),)),
             ("given", "<f8", (column_count,)),
         ]
@@ -224,36 +206,12 @@ class ForwardingCodec:
         return found
 
 
-class ForwardedTimes:
-    """Reads nothing but the times of events.
-
-    Labels have none that would tell how far a log is: they come to it by fewer stages,
-    hence earlier than the payments that were handed on with them.
-    """
-
-    def read(
-        self, values: Sequence[bytes | None], _: Sequence[int] = ()
-    ) -> NDArray[np.int64]:
-        """Return (n,) times in ms; `MISSING` where a record is no event."""
-        size = _HEAD_DTYPE.itemsize
-        starts = [(value or b"")[:size] for value in values]
-        joined = b"".join(starts)
-        if len(joined) < size * len(starts):
-            # None that a stage wrote; reading on is what refuses it.
-            joined = b"".join([start.ljust(size, b"\0") for start in starts])
-        heads = np.frombuffer(joined, _HEAD_DTYPE)
-        times: NDArray[np.int64] = np.where(
-            heads["kind"] == EVENT, heads["event_time"], MISSING
-        )
-        return times
-
-
 def encode_labels(labels: EventBatch, origins: Origins) -> list[bytes]:
     """Return the values of n records; the labels are decoded by `label_schema`."""
     ids = labels.transaction_ids
     blocks = np.empty(len(ids), _LABEL_DTYPE)
     blocks["kind"] = LABEL
-    blocks["fraud"] = labels.columns[FRAUD]
+    blocks["flags"] = labels.columns[FRAUD]
     blocks["partition"] = origins.partitions
     blocks["offset"] = origins.offsets
     blocks["event_time"] = labels.event_time_ms
@@ -281,7 +239,7 @@ def _labels(
         _decoded([value[size:] for value in own], label_rows),
         blocks["event_time"].copy(),
         _decoded_keys(records.keys, label_rows),
-        blocks["fraud"] != 0,
+        blocks["flags"] != 0,
         blocks["label_time"].copy(),
         np.searchsorted(rows, label_rows),
         np.array([records.offsets[row] for row in label_rows.tolist()], np.int64),

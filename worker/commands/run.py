@@ -13,7 +13,7 @@ from functools import partial
 from worker import __version__
 from worker.bundle import VerifiedBundle
 from worker.codec.event_times import TimeReader
-from worker.codec.forwarding import ForwardedTimes
+from worker.codec.forwarded_times import ForwardedTimes
 from worker.codec.labels import LABEL_TIME
 from worker.commands.clients import (
     client_settings,

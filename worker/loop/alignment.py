@@ -83,12 +83,13 @@ class Alignment:
         self._step_ms = aligning.step_ms
         self._around = surroundings
         self._passing = Backlog()
-        self._between = Between(
-            aligning.inner_times,
-            aligning.step_ms,
-            surroundings.logs,
-            surroundings.ignored,
-        )
+        # Those nearer to the scores first: what waits there is older.
+        self._between = {
+            topic: Between(
+                times, aligning.step_ms, surroundings.logs, surroundings.ignored
+            )
+            for topic, times in reversed(list(aligning.inner_times.items()))
+        }
         self._queues: dict[TopicPartition, TimedQueue] = {}
         self.until_ms = ENDED
         self.is_held_back = self.has_handed_on = False
@@ -110,8 +111,9 @@ class Alignment:
         return None if queue.until_ms == MISSING else queue.until_ms
 
     def __len__(self) -> int:
-        waiting = sum(map(len, self._queues.values()))
-        return len(self._passing) + len(self._between) + waiting
+        between = sum(map(len, self._between.values()))
+        inputs = sum(map(len, self._queues.values()))
+        return len(self._passing) + between + inputs
 
     def begin(self, watermarks_ms: Mapping[TopicPartition, int | None]) -> None:
         """Wait for partitions from now on; those given have been read up to there."""
@@ -120,14 +122,15 @@ class Alignment:
             if place.topic in self._times:
                 self._queues[place] = TimedQueue(known)
             else:
-                self._between.begin(place, known)
+                self._between[place.topic].begin(place, known)
 
     def drop(self, places: Collection[TopicPartition]) -> None:
         """Forget partitions that have moved on, and their records."""
         self._passing.drop(places)
         for place in places:
             self._queues.pop(place, None)
-            self._between.drop(place)
+            if place.topic in self._between:
+                self._between[place.topic].drop(place)
 
     def add(self, records: RecordBatch) -> None:
         """Put records behind those that wait, or let them pass."""
@@ -142,7 +145,7 @@ class Alignment:
     def _add_live(self, place: TopicPartition, records: RecordBatch) -> None:
         queue = self._queues.get(place)
         if queue is None:
-            self._between.add(place, records)
+            self._between[place.topic].add(place, records)
         else:
             times = self._times[place.topic]
             queue.add(records, times.read(records.values, records.timestamps_ms))
@@ -156,20 +159,23 @@ class Alignment:
         # Never twice in a row: others hand on all the time, and inputs would wait.
         is_alone = self.has_handed_on and len(self) < FEW
         batch = self._passing.take(max_records)
-        inner = self._between.take(max_records - len(batch))
-        inner_ranks = _move(inner, batch, self._inner_ranks)
+        inner_ranks = [
+            _move(of_topic.take(max_records - len(batch)), batch, self._inner_ranks)
+            for of_topic in self._between.values()
+        ]
         passing = len(batch)
         self.has_handed_on = False
-        is_blocked = passing == max_records or len(self._between) > 0
+        is_blocked = passing == max_records or any(self._between.values())
         if not self._queues or is_blocked or (passing and is_alone):
             ranks = np.zeros(0, np.int64)
         else:
             leaving = self._leaving(max_records - passing)
             self.has_handed_on = bool(leaving)
             ranks = _move(leaving, batch, self._ranks)
-        if _differ(inner_ranks) or _differ(ranks):
-            replayed = np.full(len(batch) - len(inner_ranks) - len(ranks), MISSING)
-            batch.ranks = np.concatenate((replayed, inner_ranks, ranks))
+        live = [*inner_ranks, ranks]
+        if any(map(_differ, live)):
+            replayed = np.full(len(batch) - sum(map(len, live)), MISSING)
+            batch.ranks = np.concatenate((replayed, *live))
         return batch
 
     def crowded(self) -> list[TopicPartition]:

@@ -35,19 +35,19 @@ class Logs(Protocol):
 
 
 class Between:
-    """The records between stages that wait, in a queue for each partition.
+    """The records of one topic between stages that wait, a queue for each partition.
 
     Parameters
     ----------
     times
-        Reads the times of each topic.
+        Reads their times.
     ignored
         Partitions that stand still, and may do so for ever.
     """
 
     def __init__(
         self,
-        times: Mapping[str, Times],
+        times: Times,
         step_ms: int,
         logs: Logs,
         ignored: Collection[TopicPartition],
@@ -64,14 +64,10 @@ class Between:
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))
 
-    def __contains__(self, place: TopicPartition) -> bool:
-        return place in self._queues
-
     def begin(self, place: TopicPartition, watermark_ms: int) -> None:
         """Take records of a partition from now on; it has been read up to that time."""
-        if place.topic in self._times:
-            self._queues[place] = TimedQueue(watermark_ms)
-            self._ends.clear()
+        self._queues[place] = TimedQueue(watermark_ms)
+        self._ends.clear()
 
     def drop(self, place: TopicPartition) -> None:
         """Forget a partition that has moved on, and its records."""
@@ -81,10 +77,8 @@ class Between:
 
     def add(self, place: TopicPartition, records: RecordBatch) -> None:
         """Put records behind those of the same partition."""
-        times = self._times[place.topic]
-        self._queues[place].add(
-            records, times.read(records.values, records.timestamps_ms)
-        )
+        times_ms = self._times.read(records.values, records.timestamps_ms)
+        self._queues[place].add(records, times_ms)
 
     def take(self, room: int) -> dict[TopicPartition, TimedQueue]:
         """Let records leave that may; return the queues of which some do."""
@@ -95,15 +89,15 @@ class Between:
 
     def _is_wide(self) -> bool:
         """Whether what waits lies more than a step ahead of where some partition is."""
-        waiting = [queue for queue in self._queues.values() if len(queue)]
-        if not waiting:
+        if not any(self._queues.values()):
             return False
-        first_ms = min(
+        heads = (
             queue.head_ms if len(queue) else self._reached_ms(place)
             for place, queue in self._queues.items()
             if place not in self._ignored
         )
-        return self._latest_ms > first_ms + self._step_ms
+        latest_ms = self._latest_ms
+        return latest_ms > min(heads, default=latest_ms) + self._step_ms
 
     def _reached_ms(self, place: TopicPartition) -> int:
         """Return up to when a partition of which nothing waits has nothing more."""
