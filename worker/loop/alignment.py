@@ -17,8 +17,9 @@ pause is only the last resort, because it throws away what the client has fetche
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ from worker.loop.timed_queue import Release, TimedQueue
 from worker.pipeline import PartitionState
 from worker.records import MISSING, RecordBatch, TopicPartition
 from worker.recovery import ENDED
-from worker.spans import spans_of
+from worker.spans import Span, spans_of
 
 #: Records of one partition that wait before it is paused, and before it goes on.
 CROWDED, SPARSE = 20_000, 10_000
@@ -80,15 +81,14 @@ class Alignment:
 
     def __init__(self, aligning: Aligning, surroundings: Surroundings):
         self._times = dict(aligning.times)
+        self._readers = {**aligning.times, **aligning.inner_times}
         self._step_ms = aligning.step_ms
         self._around = surroundings
         self._passing = Backlog()
         # Those nearer to the scores first: what waits there is older.
         self._between = {
-            topic: Between(
-                times, aligning.step_ms, surroundings.logs, surroundings.ignored
-            )
-            for topic, times in reversed(list(aligning.inner_times.items()))
+            topic: Between(aligning.step_ms, surroundings.logs, surroundings.ignored)
+            for topic in reversed(list(aligning.inner_times))
         }
         self._queues: dict[TopicPartition, TimedQueue] = {}
         self.until_ms = ENDED
@@ -134,21 +134,33 @@ class Alignment:
 
     def add(self, records: RecordBatch) -> None:
         """Put records behind those that wait, or let them pass."""
+        spans: dict[str, list[Span]] = {}
         for place, first, last in spans_of(records):
             live_from = self._around.partitions[place].live_from
             live = bisect_left(records.offsets, live_from, first, last)
             if first < live:
                 self._passing.add(records.cut(slice(first, live)))
             if live < last:
-                self._add_live(place, records.cut(slice(live, last)))
+                spans.setdefault(place.topic, []).append(Span(place, live, last))
+        for topic, of_topic in spans.items():
+            self._add_live(records, topic, of_topic)
 
-    def _add_live(self, place: TopicPartition, records: RecordBatch) -> None:
-        queue = self._queues.get(place)
-        if queue is None:
-            self._between[place.topic].add(place, records)
-        else:
-            times = self._times[place.topic]
-            queue.add(records, times.read(records.values, records.timestamps_ms))
+    def _add_live(
+        self, records: RecordBatch, topic: str, spans: Sequence[Span]
+    ) -> None:
+        """Put records to be answered, all of one topic, into their queues."""
+        runs = [records.cut(slice(first, last)) for _, first, last in spans]
+        times_ms = self._readers[topic].read(
+            list(chain.from_iterable(run.values for run in runs)),
+            list(chain.from_iterable(run.timestamps_ms for run in runs)),
+        )
+        edges = pairwise(accumulate(map(len, runs), initial=0))
+        for (place, _, _), run, rows in zip(spans, runs, edges, strict=True):
+            own_ms = times_ms[slice(*rows)]
+            if place in self._queues:
+                self._queues[place].add(run, own_ms)
+            else:
+                self._between[topic].add(place, run, own_ms)
 
     def take(self, max_records: int) -> RecordBatch:
         """Return records that may leave now, each partition's together.

@@ -16,7 +16,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from worker.loop.aligning import Times
+import numpy as np
+from numpy.typing import NDArray
+
 from worker.loop.timed_queue import Release, TimedQueue
 from worker.records import RecordBatch, TopicPartition
 from worker.recovery import ENDED
@@ -39,20 +41,16 @@ class Between:
 
     Parameters
     ----------
-    times
-        Reads their times.
     ignored
         Partitions that stand still, and may do so for ever.
     """
 
     def __init__(
         self,
-        times: Times,
         step_ms: int,
         logs: Logs,
         ignored: Collection[TopicPartition],
     ):
-        self._times = times
         self._step_ms = step_ms
         self._logs = logs
         self._ignored = ignored
@@ -75,16 +73,20 @@ class Between:
         self._ends.pop(place, None)
         self._idle_until_ms.pop(place, None)
 
-    def add(self, place: TopicPartition, records: RecordBatch) -> None:
+    def add(
+        self, place: TopicPartition, records: RecordBatch, times_ms: NDArray[np.int64]
+    ) -> None:
         """Put records behind those of the same partition."""
-        times_ms = self._times.read(records.values, records.timestamps_ms)
         self._queues[place].add(records, times_ms)
 
     def take(self, room: int) -> dict[TopicPartition, TimedQueue]:
         """Let records leave that may; return the queues of which some do."""
-        waited_for = self._waited_for() if self._is_wide() else ()
         queues = list(self._queues.values())
-        Release(queues, waited_for, self._step_ms).mark(room, ENDED)
+        if self._is_wide():
+            Release(queues, self._waited_for(), self._step_ms).mark(room, ENDED)
+        else:
+            for queue in queues:
+                room -= queue.mark(ENDED, room)
         return {p: queue for p, queue in self._queues.items() if queue.has_marked}
 
     def _is_wide(self) -> bool:

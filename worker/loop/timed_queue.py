@@ -35,19 +35,27 @@ class TimedQueue:
     @property
     def head_ms(self) -> int:
         """The time of the first record that waits; at least one does."""
-        return int(self._times_ms[self._marked])
+        return self._times_ms.item(self._marked)
 
     @property
     def tail_ms(self) -> int:
         """The greatest time of those that wait; at least one does."""
-        return int(self._times_ms[-1])
+        return self._times_ms.item(-1)
 
     def add(self, records: RecordBatch, times_ms: _Ints) -> None:
-        """Put records behind those that wait; a late one counts as the one before."""
+        """Put records behind those that wait; a late one counts as the one before.
+
+        They belong to the queue from now on.
+        """
+        if self._first == len(self._times_ms):
+            # As nearly always: what came before has been taken.
+            rising = np.maximum.accumulate(np.maximum(times_ms, self.until_ms))
+            self._records, self._times_ms = records, rising
+            self._first = self._marked = 0
+            return
         self._forget_taken()
-        latest = self._times_ms[-1] if len(self._times_ms) else self.until_ms
-        rising = np.maximum.accumulate(np.concatenate(([latest], times_ms)))
-        self._times_ms = np.concatenate((self._times_ms, rising[1:]))
+        rising = np.maximum.accumulate(np.maximum(times_ms, self.tail_ms))
+        self._times_ms = np.concatenate((self._times_ms, rising))
         self._records.extend(records)
 
     @property
@@ -57,18 +65,25 @@ class TimedQueue:
 
     def mark(self, until_ms: int, room: int) -> int:
         """Let records up to that time leave; return how many they are."""
-        end = int(np.searchsorted(self._times_ms, until_ms, "right"))
+        end = len(self._times_ms)
+        if self._marked < end and until_ms < self.tail_ms:
+            end = int(np.searchsorted(self._times_ms, until_ms, "right"))
         # What has left may be younger, if a partition has come since.
         end = max(self._marked, min(end, self._marked + room))
         count, self._marked = end - self._marked, end
         if count:
-            self.until_ms = int(self._times_ms[end - 1])
+            self.until_ms = self._times_ms.item(end - 1)
         return count
 
     def take(self) -> tuple[RecordBatch, _Ints]:
         """Return the records that may leave, with their times."""
         rows = slice(self._first, self._marked)
         self._first = self._marked
+        if rows == slice(0, len(self._times_ms)):
+            records, self._records = self._records, RecordBatch()
+            times_ms, self._times_ms = self._times_ms, self._times_ms[:0]
+            self._first = self._marked = 0
+            return records, times_ms
         return self._records.cut(rows), self._times_ms[rows]
 
     def _forget_taken(self) -> None:
