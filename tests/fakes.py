@@ -258,9 +258,9 @@ class FakeConsumer:
 
     def written_until(
         self, places: Sequence[TopicPartition]
-    ) -> dict[TopicPartition, int] | None:
+    ) -> dict[TopicPartition, int]:
         if self._last_told is not None:
-            return None
+            return {}
         return {place: self.broker.log(place).end for place in places}
 
     def headrooms(self) -> dict[TopicPartition, int]:

@@ -9,7 +9,7 @@ reference; everything else is the worker's own.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -45,7 +45,12 @@ class SilentReport(Report):
         self, snapshots: Snapshots, places: Collection[TopicPartition]
     ) -> None: ...
 
-    def measure(self, consumer: Consumer, assignment: Assignment) -> None: ...
+    def measure(
+        self,
+        consumer: Consumer,
+        assignment: Assignment,
+        waiting: Mapping[TopicPartition, int],
+    ) -> None: ...
 
 
 def without_reference(

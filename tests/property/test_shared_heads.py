@@ -57,7 +57,7 @@ class Member:
             count,
             lambda places: {place: committed[place] for place in places},
         )
-        around = Surroundings(partitions, self._ended, self, ())
+        around = Surroundings(partitions, self._ended, self, (), lambda: self.now)
         alignment = Alignment(aligning, around)
         self._inputs = Aligned(aligning, alignment, self, lambda: self.now)  # type: ignore[arg-type]
         self._inputs.begin({place: committed[place] for place in self._logs})

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from random import Random
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.transform_builders import everything
 from worker.features import FeatureTransform
+from worker.loop import between
 from worker.loop.aligning import Aligning
 from worker.loop.alignment import CROWDED, FEW, SPARSE, Alignment, Surroundings
+from worker.loop.between import ANSWER_SECONDS, SILENCE_SECONDS
 from worker.pipeline import PartitionState
 from worker.records import MISSING, RecordBatch, TopicPartition
 
@@ -22,7 +25,7 @@ STATE = FeatureTransform(everything()).new_state(max_keys=10, max_events=10)
 
 LABELS = TopicPartition("labels", 0)
 A, B = TopicPartition("transactions", 0), TopicPartition("transactions", 1)
-INNER, INNER_B = TopicPartition("inner", 0), TopicPartition("inner", 1)
+INNER, INNER_B, INNER_C = (TopicPartition("inner", n) for n in range(3))
 
 
 class Numbers:
@@ -36,18 +39,22 @@ class Bench:
     """An alignment, and what it is told about its surroundings."""
 
     def __init__(self, *places: TopicPartition):
+        self.now = 0.0
         self.ended: set[TopicPartition] = set()
         self.ignored: set[TopicPartition] = set()
         self.partitions = {
             place: PartitionState(place, epoch=1, state=STATE)
-            for place in (LABELS, A, B, INNER, INNER_B)
+            for place in (LABELS, A, B, INNER, INNER_B, INNER_C)
         }
         times = {"labels": Numbers(), "transactions": Numbers()}
-        around = Surroundings(self.partitions, self._ended, self, self.ignored)
+        around = Surroundings(
+            self.partitions, self._ended, self, self.ignored, lambda: self.now
+        )
         inner_times = {"inner": Numbers()}
         aligning = Aligning(times, inner_times, STEP_MS, 2 * STEP_MS, 2, lambda _: {})
         self.alignment = Alignment(aligning, around)
-        self.alignment.begin(dict.fromkeys([*places, INNER, INNER_B]))
+        inner = INNER, INNER_B, INNER_C
+        self.alignment.begin(dict.fromkeys([*places, *inner]))
         self._offsets = dict.fromkeys(self.partitions, 0)
         self.written: dict[TopicPartition, int] = {}
         self.is_silent = False
@@ -56,13 +63,17 @@ class Bench:
     def positions(self) -> dict[TopicPartition, int]:
         return self._offsets
 
+    def read(self, place: TopicPartition) -> int:
+        """How many records of a partition were added."""
+        return self._offsets[place]
+
     def written_until(
         self, places: Collection[TopicPartition]
-    ) -> dict[TopicPartition, int] | None:
+    ) -> dict[TopicPartition, int]:
         """As far as was written, if more than was read."""
         self.questions += 1
         if self.is_silent:
-            return None
+            return {}
         read = self._offsets
         return {p: max(read[p], self.written.get(p, 0)) for p in places}
 
@@ -276,8 +287,9 @@ def test_what_is_written_between_stages_is_waited_for() -> None:
     assert bench.take() == [(INNER, 0), (INNER_B, 0)]
     bench.add(INNER_B, 250, 350)
 
-    assert bench.take() == [(INNER, 1), (INNER_B, 1), (INNER, 2), (INNER_B, 2)]
-    assert bench.questions == 2
+    assert bench.take() == [(INNER, 1), (INNER_B, 1), (INNER, 2)]
+    assert bench.questions == 1
+    assert bench.take() == [(INNER_B, 2)]
 
 
 def test_inputs_wait_while_what_they_were_handed_on_to_is_out_of_order() -> None:
@@ -312,29 +324,94 @@ def test_without_an_answer_nothing_leaves_that_may_be_too_early() -> None:
     bench.is_silent = True
     bench.add(INNER, 100)
     bench.add(INNER_B, 90, 95)
-    assert bench.take() == [(INNER_B, 0), (INNER_B, 1), (INNER, 0)]
+    bench.add(INNER_C, 95)
+    assert bench.take() == [(INNER_B, 0), (INNER_B, 1), (INNER_C, 0), (INNER, 0)]
     bench.add(INNER, 200)
     assert bench.take() == []
     assert bench.take() == []
+    assert bench.questions == 1, "a question may take a second"
 
     bench.is_silent = False
+    bench.now += SILENCE_SECONDS
 
     assert bench.take() == [(INNER, 1)]
 
 
-def test_a_partition_that_stands_still_or_has_moved_on_is_not_waited_for() -> None:
+def test_a_partition_that_has_moved_on_is_not_waited_for() -> None:
     bench = Bench()
     bench.written[INNER_B] = 3
     bench.add(INNER, 100)
     assert bench.take() == []
-    bench.ignored.add(INNER_B)
+
+    bench.alignment.drop([INNER_B])
+
     assert bench.take() == [(INNER, 0)]
 
-    bench.ignored.clear()
-    bench.add(INNER, 200)
+
+def test_an_end_that_was_lost_with_its_broker_is_asked_for_again() -> None:
+    bench = Bench()
+    bench.written[INNER_B] = 3
+    bench.add(INNER, 100)
     assert bench.take() == []
-    bench.alignment.drop([INNER_B])
-    assert bench.take() == [(INNER, 1)]
+    bench.written.clear()
+    assert bench.take() == []
+
+    bench.now += ANSWER_SECONDS
+
+    assert bench.take() == [(INNER, 0)]
+
+
+def test_nobody_waits_for_what_was_written_since_it_was_asked() -> None:
+    """Others may go on writing, all the time."""
+    bench = Bench()
+    bench.written[INNER_B] = 1
+    bench.add(INNER, 500)
+    assert bench.take() == []
+    bench.add(INNER_B, 100)
+    bench.written[INNER_B] = 3
+
+    assert bench.take() == [(INNER_B, 0), (INNER, 0)]
+    assert bench.questions == 1
+
+
+def test_an_answer_holds_for_nothing_that_came_later() -> None:
+    bench = Bench()
+    bench.written[INNER_B] = 1
+    bench.add(INNER, 500)
+    assert bench.take() == []
+    bench.add(INNER, 5000)
+    bench.add(INNER_B, 100)
+    bench.written[INNER_B] = 2
+
+    assert bench.take() == [(INNER_B, 0), (INNER, 0)]
+    assert bench.take() == []
+    bench.add(INNER_B, 1000)
+    assert bench.take() == [(INNER_B, 1), (INNER, 1)]
+
+
+def test_without_room_nobody_is_asked() -> None:
+    bench = Bench()
+    bench.add(INNER, 100, 500)
+
+    assert bench.take(0) == []
+    assert bench.questions == 0
+
+
+def test_a_partition_between_stages_is_crowded_only_while_it_waits_for_long() -> None:
+    bench = Bench()
+    bench.written[INNER_B] = 1
+    bench.add(INNER, *[5] * (between.CROWDED + 1))
+    assert bench.take() == []
+    assert bench.alignment.crowded() == [INNER]
+    assert bench.alignment.sparse([INNER]) == []
+
+    bench.add(INNER_B, 5)
+
+    assert bench.alignment.waiting[INNER] == between.CROWDED + 1
+    assert len(bench.take(10**6)) == between.CROWDED + 2
+    assert not any(bench.alignment.waiting.values())
+    assert bench.alignment.crowded() == []
+    assert bench.alignment.sparse([INNER]) == [INNER]
 
 
 def test_labels_keep_their_place_and_tell_nothing_of_the_time() -> None:
@@ -348,32 +425,45 @@ def test_labels_keep_their_place_and_tell_nothing_of_the_time() -> None:
     ]
 
 
-@given(
-    st.lists(st.lists(st.integers(0, 40), max_size=12), min_size=2, max_size=2),
+#: Records of a commit: how much later each is than the one before, and where it goes.
+COMMITS = st.lists(
     st.lists(
-        st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 9)), max_size=20
+        st.tuples(
+            st.sampled_from([0, 1, 5, 300]), st.sampled_from([INNER, INNER_B, INNER_C])
+        ),
+        min_size=1,
+        max_size=12,
     ),
+    max_size=6,
 )
-def test_what_is_handed_on_in_order_stays_so_however_it_is_fetched(
-    gaps: list[list[int]], fetches: list[tuple[int, int, int]]
-) -> None:
-    bench = Bench()
-    places = (INNER, INNER_B)
-    logs = [np.cumsum(of_one).tolist() for of_one in gaps]
-    bench.written.update(zip(places, map(len, logs), strict=True))
-    left: list[tuple[TopicPartition, int]] = []
-    unread = dict(zip(places, map(iter, logs), strict=True))
-    for *counts, room in [*fetches, (12, 12, 0)]:
-        for place, count in zip(places, counts, strict=True):
-            more = [t for _, t in zip(range(count), unread[place], strict=False)]
-            if more:
-                bench.add(place, *more)
-        left += bench.take(room)
-    while more_left := bench.take(5):
-        left += more_left
 
-    for place, log in zip(places, logs, strict=True):
+
+@settings(max_examples=300)
+@given(COMMITS, st.randoms(use_true_random=False))
+def test_what_is_handed_on_in_order_stays_so_however_it_is_fetched(
+    commits: list[list[tuple[int, TopicPartition]]], chance: Random
+) -> None:
+    """By one worker, which hands on more only when nothing waits between stages."""
+    bench = Bench()
+    logs: dict[TopicPartition, list[int]] = {p: [] for p in bench.partitions}
+    left: list[tuple[TopicPartition, int]] = []
+    coming, time, rounds = iter(commits), 0, 0
+    while len(left) < sum(map(len, commits)):
+        rounds += 1
+        assert rounds < 2000, "something waits for ever"
+        if not len(bench.alignment) and chance.random() < 0.3:
+            for gap, place in next(coming, []):
+                time += gap
+                logs[place].append(time)
+            bench.written = {place: len(log) for place, log in logs.items()}
+        for place, log in logs.items():
+            read = bench.read(place)
+            if more := log[read : read + chance.randrange(6)]:
+                bench.add(place, *more)
+        left += bench.take(chance.choice([3, 1000]))
+
+    for place, log in logs.items():
         assert [o for p, o in left if p == place] == list(range(len(log)))
-    times = [logs[places.index(p)][o] for p, o in left]
+    times = [logs[p][o] for p, o in left]
     behind = np.maximum.accumulate(np.array(times, np.int64)) - times
     assert all(behind <= 2 * STEP_MS)

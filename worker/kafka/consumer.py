@@ -175,8 +175,8 @@ class KafkaConsumer:
 
     def written_until(
         self, places: Sequence[TopicPartition]
-    ) -> dict[TopicPartition, int] | None:
-        """Return where logs end, open commits included; None if nobody says so now."""
+    ) -> dict[TopicPartition, int]:
+        """Return where logs end, open commits included; without those of no answer."""
         return questions.written_until(self._admin, places)
 
     def lags(self) -> dict[TopicPartition, int]:

@@ -151,22 +151,26 @@ def log_ends(
 
 def written_until(
     admin: AdminClient, places: Sequence[TopicPartition]
-) -> dict[TopicPartition, int] | None:
-    """Return where logs end, commits included that are still open; None without answer.
+) -> dict[TopicPartition, int]:
+    """Return where logs end, commits included that are still open.
 
-    Asks once, for whoever can as well ask again.
+    Asks once, for whoever can as well ask again; what has no answer is left out.
     """
     futures = admin.list_offsets(
         {VendorPartition(*place): OffsetSpec.latest() for place in places},
         isolation_level=IsolationLevel.READ_UNCOMMITTED,
         request_timeout=WRITTEN_SECONDS,
     )
+    deadline = time.monotonic() + 2 * WRITTEN_SECONDS
     ends = {}
     for place, future in futures.items():
+        try:
+            found = future.result(max(0.0, deadline - time.monotonic()))
+        except (KafkaException, TimeoutError):
+            continue
         # What was not answered in time has no error but an impossible offset.
-        if future.exception() is not None or future.result().offset < 0:
-            return None
-        ends[TopicPartition(place.topic, place.partition)] = future.result().offset
+        if found.offset >= 0:
+            ends[TopicPartition(place.topic, place.partition)] = found.offset
     return ends
 
 

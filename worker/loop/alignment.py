@@ -58,12 +58,15 @@ class Surroundings:
         How far they are read, and how far they go.
     ignored
         Those that stand still, and may do so for ever.
+    clock
+        Monotonic seconds.
     """
 
     partitions: Mapping[TopicPartition, PartitionState]
     ended: Callable[[], Collection[TopicPartition]]
     logs: Logs
     ignored: Collection[TopicPartition]
+    clock: Callable[[], float]
 
 
 class Alignment:
@@ -87,7 +90,7 @@ class Alignment:
         self._passing = Backlog()
         # Those nearer to the scores first: what waits there is older.
         self._between = {
-            topic: Between(aligning.step_ms, surroundings.logs, surroundings.ignored)
+            topic: Between(aligning.step_ms, surroundings.logs, surroundings.clock)
             for topic in reversed(list(aligning.inner_times))
         }
         self._queues: dict[TopicPartition, TimedQueue] = {}
@@ -98,6 +101,14 @@ class Alignment:
     def places(self) -> Collection[TopicPartition]:
         """The partitions that are waited for here."""
         return self._queues.keys()
+
+    @property
+    def waiting(self) -> dict[TopicPartition, int]:
+        """How many records wait of each partition, in order."""
+        waiting = {place: len(queue) for place, queue in self._queues.items()}
+        for of_topic in self._between.values():
+            waiting |= of_topic.waiting
+        return waiting
 
     def head_ms(self, place: TopicPartition) -> int | None:
         """Return what is known of a partition's next record; None if nothing is."""
@@ -176,7 +187,7 @@ class Alignment:
             for of_topic in self._between.values()
         ]
         passing = len(batch)
-        self.has_handed_on = False
+        self.has_handed_on = self.is_held_back = False
         is_blocked = passing == max_records or any(self._between.values())
         if not self._queues or is_blocked or (passing and is_alone):
             ranks = np.zeros(0, np.int64)
@@ -192,15 +203,22 @@ class Alignment:
 
     def crowded(self) -> list[TopicPartition]:
         """Return the partitions of which enough waits."""
-        return [place for place, queue in self._queues.items() if len(queue) > CROWDED]
+        queues = self._queues.items()
+        inputs = (place for place, queue in queues if len(queue) > CROWDED)
+        inner = (of_topic.crowded() for of_topic in self._between.values())
+        return [*inputs, *chain.from_iterable(inner)]
 
     def sparse(self, places: Collection[TopicPartition]) -> list[TopicPartition]:
         """Return those of the partitions that may go on: little of them waits."""
-        return [
+        inputs = (
             place
-            for place in places
-            if len(self._queues[place]) < SPARSE and place not in self._around.ignored
-        ]
+            for place, queue in self._queues.items()
+            if place in places
+            and len(queue) < SPARSE
+            and place not in self._around.ignored
+        )
+        inner = (of_topic.sparse(places) for of_topic in self._between.values())
+        return [*inputs, *chain.from_iterable(inner)]
 
     def _leaving(self, room: int) -> Mapping[TopicPartition, TimedQueue]:
         """Let records of inputs leave; return the queues of which some do."""
@@ -208,7 +226,7 @@ class Alignment:
         in_order = sorted(self._queues, key=lambda place: topics.index(place.topic))
         queues = {place: self._queues[place] for place in in_order}
         excluded = set(self._around.ended()).union(self._around.ignored)
-        waited_for = [queue for p, queue in queues.items() if p not in excluded]
+        waited_for = {queue for p, queue in queues.items() if p not in excluded}
         release = Release(list(queues.values()), waited_for, self._step_ms)
         self.is_held_back = release.mark(room, self.until_ms)
         return {place: queue for place, queue in queues.items() if queue.has_marked}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from worker.loop.aligning import Aligning
@@ -39,6 +40,10 @@ class Inputs(Protocol):
     def gather_seconds(self) -> float:
         """How long the next poll had better wait at least."""
 
+    @property
+    def waiting(self) -> Mapping[TopicPartition, int]:
+        """How many records wait of each partition."""
+
     def __len__(self) -> int:
         """How many records wait."""
 
@@ -74,7 +79,11 @@ def inputs_of(
     if aligning is None:
         return AsPolled()
     around = Surroundings(
-        assignment.partitions, consumer.ended, consumer, standing_still.places
+        assignment.partitions,
+        consumer.ended,
+        consumer,
+        standing_still.places,
+        assignment.clock,
     )
     inputs = Aligned(aligning, Alignment(aligning, around), consumer, assignment.clock)
     assignment.head_of = inputs.head_of
@@ -85,6 +94,7 @@ class AsPolled(Backlog):
     """Nothing waits, but while a result is held."""
 
     paused: frozenset[TopicPartition] = frozenset()
+    waiting: Mapping[TopicPartition, int] = MappingProxyType({})
     gather_seconds = 0.0
 
     def begin(self, committed: Committed) -> None:
@@ -135,6 +145,11 @@ class Aligned:
     def gather_seconds(self) -> float:
         """Wait for what has just been handed on."""
         return GATHER_SECONDS if self._alignment.has_handed_on else 0.0
+
+    @property
+    def waiting(self) -> Mapping[TopicPartition, int]:
+        """How many records wait of each partition."""
+        return self._alignment.waiting
 
     def __len__(self) -> int:
         return len(self._alignment)

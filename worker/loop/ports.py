@@ -79,11 +79,11 @@ class Consumer(Protocol):
 
     def written_until(
         self, places: Sequence[TopicPartition]
-    ) -> Mapping[TopicPartition, int] | None:
+    ) -> Mapping[TopicPartition, int]:
         """Return where logs end, commits included that are still open.
 
-        A position gets there when those are closed. None if the broker does not answer
-        at once.
+        A position gets there when those are closed. Those are left out for which the
+        broker does not answer at once.
         """
         ...
 

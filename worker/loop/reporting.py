@@ -84,9 +84,21 @@ class Report:
         self._metrics.snapshots_failed(snapshots.failures - self._snapshots_failed)
         self._snapshots_failed = snapshots.failures
 
-    def measure(self, consumer: Consumer, assignment: Assignment) -> None:
-        """Set what is true now: how far behind, how much to restore, how much held."""
-        for place, messages in consumer.lags().items():
+    def measure(
+        self,
+        consumer: Consumer,
+        assignment: Assignment,
+        waiting: Mapping[TopicPartition, int],
+    ) -> None:
+        """Set what is true now: how far behind, how much to restore, how much held.
+
+        Parameters
+        ----------
+        waiting
+            How many records of a partition have been polled and wait for others.
+        """
+        for place, unread in consumer.lags().items():
+            messages = unread + waiting.get(place, 0)
             told_at = consumer.told_at().get(place)
             since, as_of = self._lag.measured(place, messages, told_at)
             self._metrics.set_lag(place, messages, since=since, told_at=as_of)

@@ -77,14 +77,15 @@ class TimedQueue:
 
     def take(self) -> tuple[RecordBatch, _Ints]:
         """Return the records that may leave, with their times."""
-        rows = slice(self._first, self._marked)
+        records, times_ms, first = self._records, self._times_ms, self._first
+        rows = slice(first, self._marked)
         self._first = self._marked
-        if rows == slice(0, len(self._times_ms)):
-            records, self._records = self._records, RecordBatch()
-            times_ms, self._times_ms = self._times_ms, self._times_ms[:0]
+        if self._marked == len(times_ms):
+            self._records, self._times_ms = RecordBatch(), np.zeros(0, np.int64)
             self._first = self._marked = 0
-            return records, times_ms
-        return self._records.cut(rows), self._times_ms[rows]
+            if not first:
+                return records, times_ms
+        return records.cut(rows), times_ms[rows]
 
     def _forget_taken(self) -> None:
         """Free what has left once it is the larger part: each record moves once."""

@@ -224,7 +224,7 @@ class Worker:
         now = self._clock()
         if now - self._measured_at >= self._limits.measure_seconds:
             self._measured_at = now
-            self._report.measure(self._consumer, assignment)
+            self._report.measure(self._consumer, assignment, self._inputs.waiting)
             assignment.tell_progress()
             if self._snapshots is not None:
                 self._report.measure_snapshots(self._snapshots, assignment.folded)

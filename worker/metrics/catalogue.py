@@ -106,7 +106,7 @@ WORKER_LAST_SCORE = _OWN.gauge(
 )
 KAFKA_CONSUMER_LAG = _OWN.gauge(
     "kafka_consumer_lag_messages",
-    "Offsets between what was read and the end of the partition, as last told.",
+    "Offsets up to the end of the partition, as last told, without an answer yet.",
     *("topic", "partition"),
     unit="offsets",
 )
