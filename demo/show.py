@@ -50,17 +50,24 @@ def show(options: Options, directory: Path, signals: Signals) -> int:
         A signal came.
     """
     with ExitStack() as closing:
-        demo = _Demo(options, directory, closing)
+        demo = _Demo(options, directory, closing, signals)
         demo.score_history()
-        demo.play_live(signals)
+        demo.play_live()
         return demo.audit()
 
 
 class _Demo:
     """All that runs, and what is known of it."""
 
-    def __init__(self, options: Options, directory: Path, closing: ExitStack):
+    def __init__(
+        self,
+        options: Options,
+        directory: Path,
+        closing: ExitStack,
+        signals: Signals,
+    ):
         self._options = options
+        self._signals = signals
         self._began = monotonic()
         today = dt.datetime.now(dt.UTC).date()
         plan = TrafficPlan(options.seconds, options.rate, options.seed, today=today)
@@ -99,13 +106,13 @@ class _Demo:
         self._await(has_answers, deadline, "the history is not scored in time")
         self._say("history", f"{count:,} payments scored")
 
-    def play_live(self, signals: Signals) -> None:
+    def play_live(self) -> None:
         """Show live traffic until it ends and is answered, or Ctrl-C ends it."""
         self._reader.begin_live()
         log = self._stack.live_log
-        with Display() as display, signals.finishing():
+        with Display() as display, self._signals.finishing():
             with self._stack.send_live(self._traffic.live) as player:
-                self._watch(player, display, signals)
+                self._watch(player, display)
                 await_end(player, log)
             self._drain(display)
 
@@ -121,11 +128,11 @@ class _Demo:
         print("audit    fraud-worker verify reads, folds and compares all of it\n")
         return self._stack.verify()
 
-    def _watch(self, player: child.Child, display: Display, signals: Signals) -> None:
+    def _watch(self, player: child.Child, display: Display) -> None:
         """Show what happens until the player has ended."""
         began, whole = monotonic(), clock(self._options.seconds)
         while player.poll() is None:
-            if signals.is_finish_requested:
+            if self._signals.is_finish_requested:
                 player.terminate()
             seconds = min(monotonic() - began, self._options.seconds)
             self._update(display, f"{clock(seconds)} of {whole}")
@@ -166,7 +173,8 @@ class _Demo:
             sleep(_LOOK_SECONDS)
 
     def _check(self) -> None:
-        """Raises DemoError if something does not run any more."""
+        """Raises DemoError if something does not run any more, or Ended."""
+        self._signals.check()
         self._stack.check()
         for worker in self._workers:
             worker.check()

@@ -29,7 +29,7 @@ class Signals:
     def __init__(self) -> None:
         self._can_finish = False
         self._finish_requested_at: float | None = None
-        self._is_ending = False
+        self._ended: Ended | None = None
 
     @property
     def is_finish_requested(self) -> bool:
@@ -47,14 +47,19 @@ class Signals:
 
     def received(self, number: int, _: FrameType | None = None) -> None:
         """Raises Ended, once: nothing shall disturb the clearing up."""
-        if self._is_ending or (number == signal.SIGINT and self._is_echo()):
+        if self._ended or (number == signal.SIGINT and self._is_echo()):
             return
         if number == signal.SIGINT and self._can_finish:
             self._can_finish = False
             self._finish_requested_at = monotonic()
             return
-        self._is_ending = True
-        raise Ended(number)
+        self._ended = Ended(number)
+        raise self._ended
+
+    def check(self) -> None:
+        """Raises Ended again if it was raised where nothing can be: in a destructor."""
+        if self._ended:
+            raise self._ended
 
     def _is_echo(self) -> bool:
         """Whether it is the same Ctrl-C: a parent that got it too may pass it on."""

@@ -95,3 +95,14 @@ def test_nothing_disturbs_the_clearing_up() -> None:
 
     signals.received(signal.SIGTERM)
     signals.received(signal.SIGINT)
+
+
+def test_an_end_that_was_raised_in_a_destructor_is_raised_again() -> None:
+    """The interpreter drops what is raised there."""
+    signals = Signals()
+    signals.check()
+    with pytest.raises(Ended):
+        signals.received(signal.SIGTERM)
+
+    with pytest.raises(Ended):
+        signals.check()
