@@ -182,7 +182,11 @@ def test_ctrl_c_in_a_terminal_ends_the_traffic_and_the_audit_follows(
 def test_sigterm_ends_everything_at_once(needs_kafka: None, run_demo: RunDemo) -> None:
     demo = run_demo("--seconds=300", "--rate=200", "--broker=kafka")
     demo.await_live()
-    assert len(demo.started()) == 3  # the broker, the worker, the traffic
+    # The broker, the worker, the traffic. One that is just becoming its program has no
+    # environment to be known by.
+    wait_until(
+        lambda: len(demo.started()) == 3, what="three processes", seconds=SECONDS
+    )
 
     demo.process.send_signal(signal.SIGTERM)
 
