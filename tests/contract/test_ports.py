@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.contract.worlds import World, WorldInMemory, WorldOfKafka, values
+from tests.waiting import wait_until
 from worker.errors import CommitAborted
 from worker.loop import Consumer
 from worker.records import (
@@ -479,7 +480,12 @@ def test_what_is_written_is_told_and_reached(world: World, group: str) -> None:
     place = one_partition(world, group, b"a", b"b")
     world.write_in_vain(place, 2)
     consumer, listener = world.consumer(group, "a", place.topic), Listener()
-    assert consumer.written_until([place]) == {place: 4}
+    # Who asks for the first time may have to look for the leader, and then again.
+    wait_until(
+        lambda: consumer.written_until([place]) == {place: 4},
+        what="the end of the log",
+        seconds=60,
+    )
     listener.join(consumer)
 
     poll_until(lambda: consumer.positions().get(place) == 4, (consumer, listener))
