@@ -153,16 +153,14 @@ class Between:
             self._answer = answer = self._ask()
         queues = self._queues
         if answer is None:
-            Release(list(queues.values()), set(queues.values()), self._step_ms).mark(
-                room, ENDED
-            )
-            return
-        unread = self._unread(answer)
+            covered_ms, unread = ENDED, set(queues)
+        else:
+            covered_ms, unread = answer.covered_ms, self._unread(answer)
         if not unread:
-            self._idle_until_ms.update(dict.fromkeys(queues, answer.covered_ms))
+            self._idle_until_ms.update(dict.fromkeys(queues, covered_ms))
         waited_for = {queues[place] for place in unread}
         release = Release(list(queues.values()), waited_for, self._step_ms)
-        release.mark(room, answer.covered_ms)
+        release.mark(room, covered_ms)
 
     def _is_done(self, answer: _Answer) -> bool:
         """Whether all has left that the answer was asked for."""

@@ -47,11 +47,10 @@ class TimedQueue:
 
         They belong to the queue from now on.
         """
-        if self._first == len(self._times_ms):
+        if not len(self._times_ms):
             # As nearly always: what came before has been taken.
             rising = np.maximum.accumulate(np.maximum(times_ms, self.until_ms))
             self._records, self._times_ms = records, rising
-            self._first = self._marked = 0
             return
         self._forget_taken()
         rising = np.maximum.accumulate(np.maximum(times_ms, self.tail_ms))
